@@ -1,0 +1,1 @@
+"""Airbyte: syncs of its connections."""

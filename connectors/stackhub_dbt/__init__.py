@@ -1,0 +1,1 @@
+"""dbt: one job is one dbt command."""

@@ -1,0 +1,1 @@
+"""Fivetran: syncs of its connections."""

@@ -1,0 +1,1 @@
+"""PagerDuty: alerts that page people."""

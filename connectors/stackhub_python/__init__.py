@@ -1,0 +1,1 @@
+"""Python: one job is one function or script."""

@@ -1,0 +1,1 @@
+"""Shell: one job is one command."""

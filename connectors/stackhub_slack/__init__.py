@@ -1,0 +1,1 @@
+"""Slack: one live message for each problem."""
