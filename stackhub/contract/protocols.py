@@ -1,0 +1,176 @@
+"""The verbs: small protocols, of which a connector implements those that fit."""
+
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import anyio
+import httpx
+
+from stackhub.contract.sandbox import FakeVendor, World
+from stackhub.contract.values import (
+    Answer,
+    Baseline,
+    Connection,
+    Finished,
+    Handle,
+    Hint,
+    Job,
+    Limits,
+    Message,
+    Operation,
+    Options,
+    Permission,
+    Promise,
+    Receipt,
+    Search,
+    Settings,
+    Speaks,
+)
+
+
+@runtime_checkable
+class Jobs(Protocol):
+    """Things that run. Every verb may raise a `ConnectorError` or a `ConfigError`; none sleeps, retries or loops."""
+
+    async def prepare(self, job: Job) -> Baseline:
+        """Note how things stand before a start. Only reads.
+
+        Raises:
+            Rejected: the job cannot be started as things are (paused, broken, no such connection).
+        """
+        ...
+
+    async def start(self, job: Job, baseline: Baseline, key: str) -> Handle | Finished:
+        """Start the job, or join it where it is already going.
+
+        ``key`` is this attempt's name: the same when a start is repeated, another for another attempt.
+
+        Raises:
+            Unavailable: it was not started, for certain.
+            Unsure: it may have been started; the hub will `find` it.
+            Rejected: it was refused and would be again.
+        """
+        ...
+
+    async def poll(self, handles: Sequence[Handle]) -> Sequence[Answer]:
+        """Ask once how these jobs stand, one answer for each handle, in order. One question whatever their number."""
+        ...
+
+    async def find(self, job: Job, baseline: Baseline, key: str) -> Search:
+        """Look for the job of a start that had no answer. `Absent` only after a complete listing."""
+        ...
+
+    async def cancel(self, handle: Handle) -> None:
+        """Ask for the job to stop, once. One that has ended already is no error.
+
+        Called again while the job is still going, with growing pauses: a connector that climbs (SIGINT, SIGTERM,
+        SIGKILL) takes the next step each time.
+        """
+        ...
+
+
+@runtime_checkable
+class Catalog(Protocol):
+    """What the account holds."""
+
+    async def connections(self) -> Sequence[Connection]:
+        """List every connection of the account."""
+        ...
+
+
+@runtime_checkable
+class Notifier(Protocol):
+    """Tells people."""
+
+    speaks: Speaks
+    promise: Promise
+
+    async def deliver(self, message: Message, receipt: Receipt | None, key: str, *, doubt: bool) -> Receipt:
+        """Send, or edit, one message: one call, one effect.
+
+        ``receipt`` is what the root message of this incident on this route returned, None when there is none yet.
+        ``key`` names this very message; ``doubt`` says that an earlier try had no answer, so look for ``key`` first
+        where that is possible. Returns the receipt to keep for the incident (an entry returns the one it was given).
+        """
+        ...
+
+
+@runtime_checkable
+class Webhook(Protocol):
+    """Hears from the vendor."""
+
+    async def receive(self, headers: Mapping[str, str], body: bytes, path: str) -> Sequence[Hint]:
+        """Verify over the raw bytes and say what may have changed. ``path`` is what follows /hooks/<instance>/.
+
+        Raises:
+            Rejected: not signed, wrongly signed, or no secret is configured (``status`` 401, 403 or 404).
+        """
+        ...
+
+
+@runtime_checkable
+class Probe(Protocol):
+    """Tries its credentials."""
+
+    async def check(self) -> Sequence[Permission]:
+        """Try each permission the connector uses, harmlessly, and name the exact remedy for each refusal."""
+        ...
+
+
+class Gate(Protocol):
+    """What stands before every request of a lane."""
+
+    async def __call__(self, *, wait: bool) -> None:
+        """Let one request pass: wait for its turn when ``wait``, else only count it.
+
+        Raises:
+            LostLane: the lane is no longer ours; nothing may be sent.
+        """
+        ...
+
+
+async def open_gate(*, wait: bool) -> None:
+    """Let everything pass: for probes, and for the tests of a connector."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What the hub lends a connector for as long as the instance is open."""
+
+    instance: str  # "fivetran", "fivetran.eu"
+    directory: Path = field(default_factory=Path.cwd)  # the configuration's; relative paths in settings start here
+    state: Path = field(default_factory=lambda: Path.cwd() / ".stackhub")  # ours to write in
+    gate: Gate = open_gate
+    wake: Callable[[], None] = lambda: None  # asks the lane to look at once; safe from the event loop only
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    sleep: Callable[[float], Awaitable[None]] = anyio.sleep  # for `wire` only
+    rng: random.Random = field(default_factory=random.Random)
+    transport: httpx.AsyncBaseTransport | None = None  # a fake vendor in place of the network
+    contact: str = ""  # the hub's own address for links in messages, "" when it has none
+
+
+class Connector(Protocol):
+    """What an entry point in the group ``stackhub.connectors`` names: a module-level object called ``connector``."""
+
+    name: str
+    summary: str
+    settings: type[Settings]
+    operations: Mapping[str, Operation]  # empty for a notifier
+    route: type[Options] | None  # the options of an alert route; None for what is no notifier
+
+    def limits(self, settings: Any) -> Limits:
+        """Say what an account bears."""
+        ...
+
+    def open(self, settings: Any, context: Context) -> AbstractAsyncContextManager[object]:
+        """Open one instance. What it yields implements the protocols that fit; opening makes no request."""
+        ...
+
+    def sandbox(self, world: World) -> FakeVendor | None:
+        """Build the fake vendor, importing it only now; None where the real thing runs anywhere (dbt, shell)."""
+        ...

@@ -1,0 +1,1 @@
+"""Frozen values and their state machines: what everything else speaks about."""
