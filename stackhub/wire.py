@@ -20,6 +20,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any, Final, NoReturn
 
 import httpx
@@ -32,6 +33,7 @@ QUOTE: Final = 200  # characters of a bad body that are shown
 TRIES: Final = 3  # of a harmless read, inside one verb
 RESTING: Final = frozenset({408, 425, 429, 503})  # "later", in the vendors' ways
 UNSETTLED: Final = frozenset({500, 502, 504})  # a send may have had its effect all the same
+SHORTEST: Final = 3  # characters: what is shorter is no secret, and hiding it would make texts unreadable
 LONGEST_REST: Final = timedelta(hours=1)  # no vendor's Retry-After is believed beyond this
 
 
@@ -68,10 +70,10 @@ class Reply:
 
     def object(self) -> dict[str, Any]:
         """Read the body as one JSON object; raises as `json` does."""
-        match self.json():
-            case dict() as found:
-                return found
-        self.unreadable("not a JSON object")
+        found = self.json()
+        if not isinstance(found, dict):
+            self.unreadable("not a JSON object")
+        return found
 
     def unreadable(self, why: str) -> NoReturn:
         """Raise the error of an answer that came and cannot be understood; quotes its beginning."""
@@ -106,7 +108,7 @@ class Wire:
     def __init__(self, http: httpx.AsyncClient, context: Context, secrets: Collection[str]) -> None:
         self._http = http
         self._context = context
-        self._secrets = sorted((s for s in secrets if len(s) > 3), key=len, reverse=True)
+        self._secrets = sorted((s for s in secrets if len(s) > SHORTEST), key=len, reverse=True)
 
     async def get(
         self,
@@ -145,7 +147,9 @@ class Wire:
         """Ask for something to happen: one request, never repeated here."""
         extra: dict[str, Any] = {} if timeout is None else {"timeout": timeout.total_seconds()}
         await self._context.gate(wait=False)
-        return await self._exchange(method, path, accept, read=False, json=body, params=params, headers=headers, **extra)
+        return await self._exchange(
+            method, path, accept, read=False, json=body, params=params, headers=headers, **extra
+        )
 
     async def _read(self, method: str, path: str, accept: Collection[int], **request: Any) -> Reply:
         tries = AsyncRetrying(
@@ -162,7 +166,7 @@ class Wire:
         raise AssertionError  # tenacity reraises before it runs out
 
     async def _exchange(self, method: str, path: str, accept: Collection[int], *, read: bool, **request: Any) -> Reply:
-        what = f"{self._context.instance}: {method} {path.split('?')[0]}"
+        what = f"{self._context.instance}: {method} {path.partition('?')[0]}"
         sent = False
 
         async def trace(event: str, _: Any) -> None:
@@ -178,11 +182,15 @@ class Wire:
         except httpx.TransportError as err:
             self._silence(err, what, sent=sent or self._context.transport is not None, read=read)
         reply = Reply(
-            status=response.status_code, headers=response.headers, body=body, what=self._clean(what), read=read
+            status=response.status_code,
+            headers=response.headers,
+            body=body,
+            what=self._clean(what),
+            read=read,
         )
-        if reply.status in accept or response.is_success:
-            return reply
-        self._refusal(reply)
+        if reply.status not in accept and not response.is_success:
+            self._refusal(reply)
+        return reply
 
     async def _body(self, response: httpx.Response, what: str, *, read: bool) -> bytes:
         parts, size = [], 0
@@ -195,7 +203,9 @@ class Wire:
 
     def _silence(self, err: httpx.TransportError, what: str, *, sent: bool, read: bool) -> NoReturn:
         words = self._clean(str(err)) or type(err).__name__
-        never = isinstance(err, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.UnsupportedProtocol)
+        never = isinstance(
+            err, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.UnsupportedProtocol
+        )
         if isinstance(err, httpx.UnsupportedProtocol):
             raise ConfigError(f"{what}: {words}") from err
         if read:
@@ -208,13 +218,13 @@ class Wire:
         words = f"{reply.what}: {reply.status} {self._clean(quote(reply.text))}".rstrip()
         if reply.status in RESTING:
             raise Unavailable(words, retry_after=rest(reply.headers.get("retry-after"), self._context.now()))
-        if reply.status >= 500:
+        if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             if reply.read:
                 raise _Passing(words)
             raise (Unsure if reply.status in UNSETTLED else Unavailable)(words)
-        if reply.status == 401:
+        if reply.status == HTTPStatus.UNAUTHORIZED:
             raise ConfigError(f"{words}; the credentials are refused: check them and restart, or reload, the hub")
-        if reply.status < 400:
+        if reply.status < HTTPStatus.BAD_REQUEST:
             raise ConfigError(f"{words}; the server redirects, so the configured URL is not the API's")
         raise Rejected(words, status=reply.status, body=self._clean(reply.text[:10_000]))
 
@@ -231,7 +241,7 @@ async def connect(
     url: str,
     auth: httpx.Auth | tuple[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
-    timeout: timedelta = timedelta(seconds=30),  # noqa: ASYNC109 - one request's, handed to httpx
+    timeout: timedelta = timedelta(seconds=30),
     secrets: Collection[str] = (),
 ) -> AsyncIterator[Wire]:
     """Open a client for one vendor's API at ``url``; ``secrets`` never leave in an error.

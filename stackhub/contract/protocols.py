@@ -122,6 +122,18 @@ class Probe(Protocol):
         ...
 
 
+@runtime_checkable
+class Logs(Protocol):
+    """Shows what a job said, from files of its own; works without the daemon and after the job's end."""
+
+    def read_log(self, handle: Handle, offset: int, most: int) -> tuple[str, int]:
+        """Return lines fit for people from byte ``offset`` on (at most ``most`` bytes read), and the next offset.
+
+        An unchanged offset means that there is no more for now.
+        """
+        ...
+
+
 class Gate(Protocol):
     """What stands before every request of a lane."""
 

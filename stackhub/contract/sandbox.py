@@ -26,6 +26,11 @@ async def _nobody(url: str, headers: Mapping[str, str], body: bytes) -> None:
     """Deliver a webhook to nobody."""
 
 
+def _nothing(_vendor: str, _connection: str) -> int:
+    """Land no rows."""
+    return 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """What surrounds a fake vendor. The defaults are a quiet world on the wall clock."""
@@ -33,7 +38,7 @@ class World:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
     rng: random.Random = field(default_factory=lambda: random.Random(0))
-    land: Callable[[str, str], int] = lambda vendor, connection: 0
+    land: Callable[[str, str], int] = _nothing
     """Called with (vendor, connection name) when a sync succeeds: writes the rows, returns how many there were."""
     call: Callable[[str, Mapping[str, str], bytes], Awaitable[None]] = _nobody
     """POSTs a webhook: (url, headers, body)."""
@@ -107,7 +112,7 @@ class Fault:
         return True
 
 
-class Dropped(Exception):  # noqa: N818 - an event of the wire, not an error of ours
+class Dropped(Exception):
     """The connection was cut; in-process transports see it as a lost answer."""
 
 
