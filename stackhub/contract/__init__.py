@@ -47,7 +47,6 @@ from stackhub.contract.values import (
     Role,
     Search,
     Settings,
-    Severity,
     Speaks,
     StartIs,
     Unclear,
@@ -65,6 +64,7 @@ from stackhub.errors import (
 from stackhub.model.landing import Landing
 from stackhub.model.node import DONE, Node, NodeState
 from stackhub.model.relation import Relation
+from stackhub.model.words import Severity
 
 __all__ = [
     "DONE",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Self, TypeAlias
+from typing import Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from stackhub.model.landing import Landing
 from stackhub.model.node import Node
 from stackhub.model.relation import Relation
+from stackhub.model.words import Severity
 
 Json: TypeAlias = Any
 """A JSON value."""
@@ -242,24 +243,6 @@ class Hint:
 
     connection: str = ""  # "" when the webhook does not say
     note: str = ""
-
-
-class Severity(StrEnum):
-    """How bad; PagerDuty's words, in rising order."""
-
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-    CRITICAL = "critical"
-
-    @property
-    def rank(self) -> int:
-        """Grow with badness."""
-        return list(Severity).index(self)
-
-    def at_least(self, other: Self) -> bool:
-        """Say whether this is as bad as ``other`` or worse."""
-        return self.rank >= other.rank
 
 
 class Speaks(StrEnum):

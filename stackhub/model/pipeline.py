@@ -1,0 +1,144 @@
+"""A pipeline as it is declared: tasks, when it runs, by when it must be done, who is told.
+
+These values are what a run keeps as its snapshot, so they hold what was written (``${VAR}`` unexpanded), with every
+default filled in and every rule about ``needs`` already applied.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import time, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+from stackhub.model.words import Severity
+
+
+class Catchup(StrEnum):
+    """What becomes of ticks that passed while nobody was looking: downtime, a pause."""
+
+    NONE = "none"
+    LAST = "last"
+    ALL = "all"
+
+
+class Overlap(StrEnum):
+    """What a tick does while the last run of its pipeline is still going."""
+
+    SKIP = "skip"
+    QUEUE = "queue"
+    CANCEL = "cancel"
+
+
+class OnTimeout(StrEnum):
+    """What becomes of the vendor's job when an attempt has taken too long."""
+
+    CANCEL = "cancel"
+    LET_GO = "let_go"
+
+
+class Freshness(StrEnum):
+    """Whether a load that was already going when we came will do."""
+
+    ATTACH = "attach"
+    REQUIRE_NEW = "require_new"
+
+
+class Told(StrEnum):
+    """What a route may ask to hear of; ``resolved`` is what ends each of the others."""
+
+    FAILED = "failed"
+    LATE = "late"
+    AT_RISK = "at_risk"
+    STALLED = "stalled"  # a step whose vendor says nothing we understand, or an account that does not answer
+    RESOLVED = "resolved"
+
+
+OPENING: Final = frozenset(Told) - {Told.RESOLVED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retries:
+    """How often and how patiently a task is tried. ``attempts`` counts tries in all: 1 is no retry."""
+
+    attempts: int = 3
+    wait: timedelta = timedelta(seconds=30)
+    backoff: float = 2.0
+    max_wait: timedelta = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """One upstream task; ``complete`` refuses a partial one."""
+
+    task: str
+    complete: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One node of a pipeline."""
+
+    name: str
+    connector: str  # "fivetran"
+    operation: str  # "sync"
+    instance: str  # "fivetran", "fivetran.eu"
+    options: Mapping[str, Any] = field(default_factory=dict)  # as written under `with:`
+    needs: tuple[Need, ...] = ()
+    needs_given: bool = False  # False: `needs` was filled in by the rule for transforms, or there are none
+    extract: bool = False
+    timeout: timedelta = timedelta(hours=2)  # per attempt, from the committed start; time deferred does not count
+    on_timeout: OnTimeout = OnTimeout.CANCEL
+    freshness: Freshness = Freshness.ATTACH
+    retries: Retries = Retries()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """When ticks fall: a cron line in a zone, or a fixed distance from the moment it was put in force."""
+
+    cron: str = ""
+    every: timedelta | None = None
+    timezone: str = "UTC"  # an IANA name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sla:
+    """By when a run must be done: a local time of day, a longest duration, or both."""
+
+    finish_by: time | None = None  # in `timezone`; the next such time after the tick
+    max_duration: timedelta | None = None  # from the tick, or from the start of a run without one
+    timezone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Whom to tell of what."""
+
+    to: str  # an instance: "slack", "pagerduty.eu"
+    on: frozenset[Told] = frozenset({Told.FAILED, Told.LATE, Told.AT_RISK, Told.STALLED})
+    severity: Severity | None = None  # in place of the incident's own
+    options: Mapping[str, Any] = field(default_factory=dict)  # the notifier's: {"channel": "#data"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """A named graph of tasks."""
+
+    name: str
+    description: str = ""
+    owner: str = ""
+    schedules: tuple[Schedule, ...] = ()
+    after: tuple[str, ...] = ()  # pipelines whose success starts this one
+    sla: Sla | None = None
+    catchup: Catchup = Catchup.LAST
+    overlap: Overlap = Overlap.SKIP
+    max_active: int | None = None  # steps of this pipeline at work at once, over all its runs
+    tasks: tuple[Task, ...] = ()  # in an order in which every task stands below what it needs
+    alerts: tuple[Route, ...] | None = None  # None: the hub's default routes
+
+    def task(self, name: str) -> Task:
+        """Return a task. Raises KeyError if there is none."""
+        for task in self.tasks:
+            if task.name == name:
+                return task
+        raise KeyError(name)
