@@ -1,0 +1,1 @@
+"""What becomes of things: pure functions from what is known to what changes."""

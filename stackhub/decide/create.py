@@ -1,0 +1,141 @@
+"""New runs: from a tick, a person, an upstream run; and retries, which carry over what succeeded. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from stackhub.errors import Problem, Refused
+from stackhub.model.pipeline import Pipeline, Task
+from stackhub.model.run import Interval, OpenRun, Run, Trigger
+from stackhub.model.step import DONE, TERMINAL, Step, StepState
+
+
+def new(
+    pipeline: Pipeline,
+    *,
+    run_id: str,
+    trigger: Trigger,
+    interval: Interval,
+    now: datetime,
+    tick: datetime | None = None,
+    reason: str = "",
+    origin: Mapping[str, Any] | None = None,
+) -> OpenRun:
+    """Make a queued run of a pipeline as it is now, every step waiting."""
+    run = Run(
+        id=run_id,
+        pipeline=pipeline.name,
+        trigger=trigger,
+        interval=interval,
+        created_at=now,
+        tick=tick,
+        reason=reason,
+        origin=origin or {},
+    )
+    steps = {task.name: Step(run=run_id, task=task.name, instance=task.instance) for task in pipeline.tasks}
+    return OpenRun(run=run, pipeline=pipeline, steps=steps)
+
+
+def retry(
+    old: OpenRun,
+    *,
+    run_id: str,
+    now: datetime,
+    reason: str,
+    from_start: bool = False,
+    latest: Pipeline | None = None,
+    skip: Mapping[str, str] | None = None,
+) -> OpenRun:
+    """Make a run that does again what ``old`` did not get done; ``skip`` names tasks to go on without, with reasons.
+
+    The interval and, unless ``latest`` is given, the pipeline are the old run's.
+    """
+    made = new(
+        latest or old.pipeline,
+        run_id=run_id,
+        trigger=Trigger.RETRY,
+        interval=old.run.interval,
+        now=now,
+        tick=old.run.tick,
+        reason=reason,
+        origin={**old.run.origin, "retry_of": old.run.id},
+    )
+    steps = dict(made.steps)
+    for task in made.pipeline.tasks:
+        done = old.steps.get(task.name)
+        if skip and task.name in skip:
+            steps[task.name] = _over(steps[task.name], StepState.SKIPPED, now, f"skipped: {skip[task.name]}")
+        elif done is not None and done.state in DONE and not from_start and _unchanged(task, old.pipeline):
+            steps[task.name] = _carried(steps[task.name], done)
+    return replace(made, run=replace(made.run, retry_of=old.run.id), steps=steps)
+
+
+def _unchanged(task: Task, before: Pipeline) -> bool:
+    return any(
+        task.name == was.name and task.options == was.options and task.connector == was.connector
+        for was in before.tasks
+    )
+
+
+def _over(step: Step, state: StepState, now: datetime, note: str) -> Step:
+    return replace(step, state=state, ended_at=now, note=note)
+
+
+def _carried(step: Step, done: Step) -> Step:
+    return replace(
+        step,
+        state=done.state,
+        ended_at=done.ended_at,
+        note=f"carried over from {done.carried or done.run}",
+        landing=done.landing,
+        result=done.result,
+        warning=done.warning,
+        carried=done.carried or done.run,
+    )
+
+
+def check_retry(old: OpenRun) -> None:
+    """Refuse a retry that makes no sense.
+
+    Raises:
+        Refused: the run is still open, or has nothing left to do.
+    """
+    if old.run.ended_at is None or any(step.state not in TERMINAL for step in old.steps.values()):
+        raise Refused(f"run {old.run.id} is still going: cancel it first, or wait")
+
+
+def only(pipeline: Pipeline, names: tuple[str, ...]) -> Pipeline:
+    """Return the pipeline with these tasks alone; what they need from others is taken as given.
+
+    Raises:
+        Refused: there is no such task.
+    """
+    _known(pipeline, names)
+    tasks = tuple(
+        replace(task, needs=tuple(need for need in task.needs if need.task in names))
+        for task in pipeline.tasks
+        if task.name in names
+    )
+    return replace(pipeline, tasks=tasks)
+
+
+def with_options(pipeline: Pipeline, changes: Mapping[str, Mapping[str, Any]]) -> Pipeline:
+    """Return the pipeline with some tasks' options replaced, once.
+
+    Raises:
+        Refused: there is no such task.
+    """
+    _known(pipeline, tuple(changes))
+    tasks = tuple(
+        replace(task, options={**task.options, **changes[task.name]}) if task.name in changes else task
+        for task in pipeline.tasks
+    )
+    return replace(pipeline, tasks=tasks)
+
+
+def _known(pipeline: Pipeline, names: tuple[str, ...]) -> None:
+    tasks = [task.name for task in pipeline.tasks]
+    for name in names:
+        if name not in tasks:
+            raise Refused(str(Problem(pipeline.name, f"no task {name!r}; there are: {', '.join(tasks)}")))

@@ -1,0 +1,206 @@
+"""What becomes of a run and its steps, given everything that was heard since the last decision. Pure.
+
+A step is ready once everything it needs is done; it is `upstream_failed` as soon as one of its needs can no longer be.
+A run ends if and only if all its steps have.
+"""
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeAlias
+
+from stackhub.decide.ends import Rule
+from stackhub.decide.step import Heard, heard, stop
+from stackhub.model.landing import Landing
+from stackhub.model.pipeline import Pipeline, Task
+from stackhub.model.run import OpenRun, Run, RunState
+from stackhub.model.step import DONE, TERMINAL, Step, StepState, Stop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begin:
+    """It is this run's turn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel:
+    """Somebody wants the run to end."""
+
+    reason: str
+    shared: Set[str] = frozenset()  # tasks whose job another open step holds as well
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skip:
+    """Somebody wants the run to go on without a task."""
+
+    task: str
+    reason: str
+    shared: bool = False
+
+
+Order: TypeAlias = Begin | Cancel | Skip
+"""What people, and the engine, may ask of a run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """One line of a run's history."""
+
+    task: str  # "" for the run itself
+    kind: str  # the state it moved to
+    text: str = ""
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What changes; nothing else does."""
+
+    open: OpenRun  # as it will be
+    changed: tuple[Step, ...]
+    moments: tuple[Moment, ...]
+
+    @property
+    def ended(self) -> bool:
+        """Whether this is the run's end."""
+        return self.open.run.ended_at is not None
+
+    @property
+    def landings(self) -> tuple[tuple[Step, Landing], ...]:
+        """Return the loads this decision saw complete, each with its step."""
+        return tuple(
+            (step, step.landing)
+            for step in self.changed
+            if step.state is StepState.SUCCEEDED and step.landing is not None
+        )
+
+    def newly(self, *states: StepState) -> tuple[Step, ...]:
+        """Return the steps that came into one of these states."""
+        return tuple(step for step in self.changed if step.state in states)
+
+
+def decide(before: OpenRun, told: Sequence[Heard | Order], rules: Mapping[str, Rule], now: datetime) -> Decision | None:
+    """Say what becomes of a run; None when nothing does."""
+    run, steps = before.run, dict(before.steps)
+    tasks = {task.name: task for task in before.pipeline.tasks}
+    for item in told:
+        match item:
+            case Heard(task=name):
+                steps[name] = heard(steps[name], tasks[name], rules[name], item, now)
+            case Begin():
+                if run.state is RunState.QUEUED:
+                    run = run.move(RunState.RUNNING, started_at=now)
+            case Cancel():
+                run, steps = _cancelled(run, steps, rules, item, now)
+            case Skip(task=name) if steps[name].state not in TERMINAL:
+                steps[name] = stop(
+                    steps[name], rules[name], Stop.SKIP, now, f"skipped: {item.reason}", shared=item.shared
+                )
+            case _:
+                pass
+    if run.state is RunState.RUNNING:
+        steps = {name: _due(step, now) for name, step in steps.items()}
+        steps = _unlocked(before.pipeline, steps, now)
+        run = _end(run, steps, now)
+    changed = tuple(
+        step for name, step in steps.items() if step is not before.steps[name] and step != before.steps[name]
+    )
+    if not changed and run == before.run:
+        return None
+    moments = _moments(before, run, changed)
+    after = replace(before, run=replace(run, version=run.version + 1), steps=steps)
+    return Decision(open=after, changed=changed, moments=moments)
+
+
+def _cancelled(
+    run: Run, steps: dict[str, Step], rules: Mapping[str, Rule], order: Cancel, now: datetime
+) -> tuple[Run, dict[str, Step]]:
+    if run.state is RunState.QUEUED:
+        ended = {
+            name: step.move(StepState.CANCELLED, ended_at=now, note=order.reason)
+            for name, step in steps.items()
+            if step.state not in TERMINAL
+        }
+        run = run.move(RunState.CANCELLED, ended_at=now, cancel_at=now, cancel_reason=order.reason)
+        return run, {**steps, **ended}
+    if run.state is not RunState.RUNNING:
+        return run, steps
+    run = replace(run, cancel_at=run.cancel_at or now, cancel_reason=run.cancel_reason or order.reason)
+    note = f"cancelled: {order.reason}"
+    stopped = {
+        name: stop(step, rules[name], Stop.CANCEL, now, note, shared=name in order.shared)
+        for name, step in steps.items()
+        if step.state not in TERMINAL and step.stop is not Stop.CANCEL
+    }
+    return run, {**steps, **stopped}
+
+
+def _due(step: Step, now: datetime) -> Step:
+    """Let a failed attempt's wait end. A job that was let go is watched on, not started again."""
+    if step.state is not StepState.RETRYING or (step.due is not None and step.due > now):
+        return step
+    if step.handle is not None:
+        return step.move(StepState.RUNNING, attempt_at=now, due=None)
+    return step.move(StepState.READY, due=now)
+
+
+def _unlocked(pipeline: Pipeline, steps: dict[str, Step], now: datetime) -> dict[str, Step]:
+    after = dict(steps)
+    for task in pipeline.tasks:  # in topological order, so one pass is enough
+        step = after[task.name]
+        if step.state is StepState.WAITING:
+            after[task.name] = _unlock(step, task, after, now)
+    return after
+
+
+def _unlock(step: Step, task: Task, steps: Mapping[str, Step], now: datetime) -> Step:
+    needs = [(need, steps[need.task].state) for need in task.needs]
+    broken = [
+        need.task
+        for need, state in needs
+        if state in {StepState.FAILED, StepState.UPSTREAM_FAILED} or (need.complete and state is StepState.PARTIAL)
+    ]
+    if broken:
+        return step.move(StepState.UPSTREAM_FAILED, ended_at=now, note=f"needs {', '.join(broken)}")
+    gone = [need.task for need, state in needs if state is StepState.CANCELLED]
+    if gone:
+        return step.move(StepState.CANCELLED, ended_at=now, note=f"needs {', '.join(gone)}, which was cancelled")
+    if all(state in DONE for _, state in needs):
+        return step.move(StepState.READY, due=now)
+    return step
+
+
+def _end(run: Run, steps: Mapping[str, Step], now: datetime) -> Run:
+    states = {step.state for step in steps.values()}
+    if not states <= TERMINAL:
+        return run
+    if run.cancel_at is not None and StepState.CANCELLED in states:
+        end = RunState.CANCELLED
+    elif states & {StepState.FAILED, StepState.UPSTREAM_FAILED}:
+        end = RunState.FAILED
+    elif StepState.CANCELLED in states:
+        end = RunState.CANCELLED
+    elif StepState.PARTIAL in states:
+        end = RunState.PARTIAL
+    else:
+        end = RunState.SUCCEEDED
+    return run.move(end, ended_at=now)
+
+
+def _moments(before: OpenRun, run: Run, changed: Sequence[Step]) -> tuple[Moment, ...]:
+    said = [
+        Moment(task=step.task, kind=step.state, text=step.note, attempt=step.attempt)
+        for step in changed
+        if _worth_a_line(before.steps[step.task], step)
+    ]
+    if run.state is not before.run.state:
+        said.append(Moment(task="", kind=run.state, text=run.cancel_reason))
+    return tuple(said)
+
+
+def _worth_a_line(old: Step, new: Step) -> bool:
+    seen = ("state", "attempt", "serial", "lost_sight", "stop", "stop_tries")
+    if any(getattr(old, name) != getattr(new, name) for name in seen):
+        return True
+    return old.note != new.note and new.state is not StepState.RUNNING

@@ -1,0 +1,324 @@
+"""What becomes of one step, given what was heard of it. Pure: no clock, no I/O, no randomness.
+
+What was heard is an answer or an error, from one verb of its connector. The rules that everything hangs on:
+
+- A look that fails says nothing about the job: the step stays as it is.
+- A start without an answer is looked for; absence counts only once the call cannot be under way any more.
+- At the deadline one more look decides.
+- A word nobody has heard of is never an end.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+from stackhub.contract import (
+    Absent,
+    ConfigError,
+    Deferred,
+    Finished,
+    Found,
+    Missing,
+    Outcome,
+    Pending,
+    Rejected,
+    StartIs,
+    Unavailable,
+    Unclear,
+    Unknown,
+)
+from stackhub.decide import ends
+from stackhub.decide.ends import Rule
+from stackhub.model.pipeline import Freshness, Retries, Task
+from stackhub.model.step import AT_WORK, TERMINAL, Step, StepState, Stop
+
+ODD: Final = timedelta(minutes=2)  # answers that make no sense for so long: we have lost sight of the job
+FIND_AGAIN: Final = timedelta(seconds=5)
+STALL: Final = Retries(wait=timedelta(seconds=5), backoff=2.0, max_wait=timedelta(minutes=5))
+STOP_FOR: Final = timedelta(minutes=10)  # a job that does not stop when asked is let go after this
+
+
+class Verb(StrEnum):
+    """Which question was asked."""
+
+    PREPARE = "prepare"
+    CLAIM = "claim"  # the lane is about to start it: the answer is a `Claim`
+    START = "start"
+    FIND = "find"
+    POLL = "poll"
+    CANCEL = "cancel"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A lane's intent to start a step now."""
+
+    baseline: Mapping[str, Any]
+    call_deadline: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """One answer, and what it answers. ``key`` is the job's: an answer about an older job is dropped."""
+
+    task: str
+    key: str
+    verb: Verb
+    answer: Any
+
+
+def heard(step: Step, task: Task, rule: Rule, what: Heard, now: datetime) -> Step:
+    """Say what becomes of a step; the same step means that nothing does."""
+    if step.state in TERMINAL or what.key != step.key:
+        return step
+    match what.verb:
+        case Verb.PREPARE:
+            moved = _unprepared(step, what.answer, now)
+        case Verb.CLAIM:
+            moved = _claimed(step, what.answer, now)
+        case Verb.START:
+            moved = _started(step, task, rule, what.answer, now)
+        case Verb.FIND:
+            moved = _sought(step, task, rule, what.answer, now)
+        case Verb.POLL:
+            moved = _looked(step, task, rule, what.answer, now)
+        case Verb.CANCEL:
+            moved = _asked_to_stop(step, what.answer, now)
+    return ends.given_up(moved, task, now)
+
+
+def stop(step: Step, rule: Rule, why: Stop, now: datetime, note: str, *, shared: bool = False) -> Step:
+    """End a step for a person's reason. A job that is not ours alone, or cannot be cancelled, is let go."""
+    end = StepState.SKIPPED if why is Stop.SKIP else StepState.CANCELLED
+    if step.state not in AT_WORK:
+        return step.move(end, ended_at=now, due=None, note=note)
+    if step.state is StepState.STARTING:  # it must be known first whether there is a job
+        return step.move(StepState.STARTING, stop=why, stop_at=now, note=note)
+    if not rule.cancellable or step.joined or shared:
+        return step.move(end, ended_at=now, due=None, note=f"{note}; let go: {ends.still_going(step, rule)}")
+    return step.move(step.state, stop=why, stop_at=now, due=now, note=note)
+
+
+# --- before there is a job -------------------------------------------------------------------------------------------
+
+
+def _unprepared(step: Step, answer: Any, now: datetime) -> Step:
+    if step.state is not StepState.READY:
+        return step
+    match answer:
+        case Rejected() as err:
+            return ends.fail(step, str(err), now)
+        case err:
+            return _stalled(step, err, now)
+
+
+def _stalled(step: Step, err: Exception, now: datetime) -> Step:
+    """Nothing happened at the vendor: the step waits, and its tries are not used up."""
+    stalls = step.stalls + 1
+    asked = getattr(err, "retry_after", None)
+    wait = asked if asked is not None else ends.jitter(f"{step.key}:{stalls}", ends.pause(STALL, stalls))
+    return step.move(
+        StepState.READY,
+        due=now + wait,
+        stalls=stalls,
+        note=str(err),
+        call_deadline=None,
+        baseline=None,
+        attempt_at=None,
+        began_at=step.began_at or now,
+    )
+
+
+def _claimed(step: Step, claim: Claim, now: datetime) -> Step:
+    if step.state is not StepState.READY or (step.due is not None and step.due > now):
+        return step
+    return step.move(
+        StepState.STARTING,
+        baseline=claim.baseline,
+        call_deadline=claim.call_deadline,
+        began_at=step.began_at or now,
+        attempt_at=step.attempt_at or now,
+        due=None,
+        note="",
+    )
+
+
+# --- a start ---------------------------------------------------------------------------------------------------------
+
+
+def _started(step: Step, task: Task, rule: Rule, answer: Any, now: datetime) -> Step:
+    if step.state is not StepState.STARTING:
+        return step
+    match answer:
+        case Finished():
+            return _finished(step, task, answer, now)
+        case Mapping():
+            return _running(step, answer, now, rule)
+        case Rejected() as err:
+            return ends.ended(step, now) if step.stop else ends.fail(step, str(err), now)
+        case Unavailable() | ConfigError() as err:
+            return ends.ended(step, now) if step.stop else _stalled(step, err, now)
+        case err:
+            return step.move(StepState.STARTING, due=now, note=f"no answer to the start: {err}")
+
+
+def _running(step: Step, handle: Mapping[str, Any], now: datetime, rule: Rule) -> Step:
+    running = step.move(StepState.RUNNING, handle=handle, due=None, stalls=0, note="", odd_since=None, lost_sight=False)
+    if step.stop:  # asked to stop while it was starting
+        return stop(replace(running, stop=Stop.NO), rule, step.stop, now, step.note)
+    return running
+
+
+def _sought(step: Step, task: Task, rule: Rule, answer: Any, now: datetime) -> Step:
+    if step.state is not StepState.STARTING:
+        return step
+    settled = (step.call_deadline or now) + rule.settle
+    match answer:
+        case Found(handle=handle):
+            return _running(step, handle, now, rule)
+        case Absent() if now < settled:
+            return step.move(StepState.STARTING, due=settled)
+        case Absent() if step.stop:
+            return ends.ended(step, now)
+        case Absent() if rule.start_is is StartIs.BLIND:
+            return ends.may_have_run(step, now, "the start had no answer, and its tool cannot tell whether it ran")
+        case Absent():  # the baseline stays: what it is compared with must be older than the first try
+            return step.move(StepState.READY, due=now, call_deadline=None, note="no trace of the start: starting again")
+        case Unclear(look_again=wait, note=note):
+            return _unsettled(step, task, now, wait, note)
+        case err:
+            return _unsettled(step, task, now, FIND_AGAIN, str(err))
+
+
+def _unsettled(step: Step, task: Task, now: datetime, wait: timedelta, note: str) -> Step:
+    if step.attempt_at is not None and now >= step.attempt_at + task.timeout:
+        return ends.may_have_run(step, now, f"the start had no answer, and looking for it did not tell: {note}")
+    return step.move(StepState.STARTING, due=now + wait, note=f"looking for a start that had no answer: {note}")
+
+
+# --- a job -----------------------------------------------------------------------------------------------------------
+
+
+def _looked(step: Step, task: Task, rule: Rule, answer: Any, now: datetime) -> Step:
+    if step.state not in {StepState.RUNNING, StepState.DEFERRED}:
+        return step
+    match answer:
+        case Finished():
+            return _finished(step, task, answer, now)
+        case Deferred():
+            return _deferred(step, answer, now)
+        case Pending():
+            seen = _going(step, answer, now)
+        case Unknown(raw=raw):
+            seen = _odd(step, now, f"its tool says {raw!r}, which stackhub does not know; never taken for an end")
+        case Missing(note=note):
+            seen = _odd(step, now, f"its tool does not know the job now: {note}".removesuffix(": "))
+        case err:
+            seen = _odd(step, now, str(err))
+    if step.stop:
+        return _stopping(step, seen, now)
+    end = ends.deadline(seen, task)
+    if end is not None and now >= end and not isinstance(answer, Exception):
+        return ends.too_long(seen, task, rule, now)
+    return _same_or(step, seen)
+
+
+def _going(step: Step, answer: Pending, now: datetime) -> Step:
+    seen = replace(_undeferred(step, now), odd_since=None, lost_sight=False, note=answer.note or step.note)
+    told = answer.progress
+    return seen if told is None else replace(seen, done=told.done, total=told.total)
+
+
+def _stopping(step: Step, seen: Step, now: datetime) -> Step:
+    """Go on waiting for a job that was asked to stop; one that does not is let go, and never started beside itself."""
+    if step.stop_at is None or now < step.stop_at + STOP_FOR:
+        return _same_or(step, seen)
+    note = f"it did not stop within {STOP_FOR}: let go, it may go on"
+    if step.stop is Stop.TIMEOUT:
+        return ends.fail(seen, f"timed out; {note}", now)
+    return ends.ended(replace(seen, note=note), now)
+
+
+def _same_or(step: Step, seen: Step) -> Step:
+    return step if seen == step else seen
+
+
+def _odd(step: Step, now: datetime, note: str) -> Step:
+    since = step.odd_since or now
+    return replace(step, odd_since=since, lost_sight=now >= since + ODD, note=note)
+
+
+def _undeferred(step: Step, now: datetime) -> Step:
+    if step.state is not StepState.DEFERRED:
+        return step
+    spent = now - step.deferred_at if step.deferred_at else timedelta()
+    return step.move(StepState.RUNNING, deferred_at=None, deferred_for=step.deferred_for + spent, due=None, again=False)
+
+
+def _deferred(step: Step, answer: Deferred, now: datetime) -> Step:
+    if step.state is StepState.DEFERRED and step.again and step.due is not None and now >= step.due:
+        again = _undeferred(step, now)  # the vendor's time has come and it will not resume by itself
+        return again.move(StepState.READY, due=now, note="put off by its tool until now: starting it again")
+    since = step.deferred_at or now
+    due = max(answer.until, now) if answer.until is not None else None
+    if step.state is StepState.DEFERRED and step.again and answer.must_start_again and step.due is not None:
+        due = min(step.due, due) if due is not None else step.due  # a time that has once been named is kept
+    elif answer.must_start_again and due is None:
+        due = now
+    elif answer.must_start_again and due is not None:
+        due += ends.jitter(step.key, timedelta(seconds=5)) - timedelta(seconds=5)
+    moved = step.move(
+        StepState.DEFERRED,
+        deferred_at=since,
+        due=due,
+        again=answer.must_start_again,
+        note=answer.note,
+        odd_since=None,
+        lost_sight=False,
+    )
+    return _same_or(step, moved)
+
+
+def _finished(step: Step, task: Task, end: Finished, now: datetime) -> Step:
+    step = replace(_undeferred(step, now), odd_since=None, lost_sight=False)
+    match end.outcome:
+        case Outcome.OK:
+            if task.freshness is Freshness.REQUIRE_NEW and step.joined and not step.stop:
+                return _anew(step, now)
+            return step.move(
+                StepState.SUCCEEDED,
+                ended_at=now,
+                due=None,
+                landing=end.landing,
+                note=end.note,
+                warning=end.warning,
+                result=end.result,
+                serial=step.serial,
+            )
+        case Outcome.CANCELLED if step.stop is Stop.TIMEOUT:
+            return ends.timed_out(step, task, now)
+        case Outcome.CANCELLED:
+            return ends.ended(replace(step, note=end.note or step.note, result=end.result), now)
+        case Outcome.FAILED:
+            step = replace(step, result=end.result)
+            if step.stop is Stop.TIMEOUT:
+                return ends.timed_out(step, task, now)
+            if step.stop:
+                return ends.ended(step, now)
+            return ends.failed(step, task, now, end.note or "failed", retryable=end.retryable)
+
+
+def _anew(step: Step, now: datetime) -> Step:
+    """A load that was under way before us has landed; the task wants one that began after it was asked for."""
+    note = "the load that was already going has landed; freshness is require_new: starting one more"
+    return step.move(StepState.READY, due=now, baseline=None, handle=None, serial=step.serial + 1, note=note)
+
+
+def _asked_to_stop(step: Step, answer: Any, now: datetime) -> Step:
+    if not step.stop or step.state not in AT_WORK:
+        return step
+    tries = step.stop_tries + 1
+    note = f"asked to stop, no luck yet: {answer}" if isinstance(answer, Exception) else step.note
+    return replace(step, stop_tries=tries, due=now + timedelta(seconds=min(10 * tries, 60)), note=note)

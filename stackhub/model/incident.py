@@ -1,0 +1,54 @@
+"""An incident: one problem, told to people once.
+
+    open ──▶ resolved        facets come and go while it is open; the last one to end resolves it
+
+At most one is open for a key. Keys: ``pipeline:<name>``, ``instance:<name>``, ``hub``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from stackhub.model.pipeline import Told
+from stackhub.model.words import Severity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facet:
+    """One way in which a problem shows: failed, late, stalled."""
+
+    kind: Told
+    since: datetime
+    severity: Severity
+    title: str  # one line: "shop failed: orders"
+    error: str = ""  # the failing tool's own words
+    summary: str = ""  # what happens next
+    facts: tuple[tuple[str, str], ...] = ()
+    links: tuple[tuple[str, str], ...] = ()  # (text, url)
+    run: str = ""
+    covers: datetime | None = None  # the end of the interval it is about: a later one's success ends it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heardof:
+    """What one route has been told so far."""
+
+    severity: Severity
+    cause: str  # what an alarm is raised again for when it changes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """One problem. Immutable."""
+
+    id: str
+    key: str
+    opened_at: datetime
+    severity: Severity  # only rises while it is open
+    pipeline: str = ""
+    resolved_at: datetime | None = None
+    resolution: str = ""
+    version: int = 0
+    seq: int = 0  # of the last message written for it
+    facets: Mapping[str, Facet] = field(default_factory=dict)  # by kind, those that last
+    routes: Mapping[str, Heardof] = field(default_factory=dict)  # by route id, those that know of it
