@@ -15,9 +15,9 @@ A verb that wants to read a status itself names it in ``accept``.
 """
 
 import json
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -50,6 +50,7 @@ class Reply:
     body: bytes
     what: str  # "fivetran: GET /v1/connections", for errors
     read: bool  # whether the request was a harmless read
+    hide: Callable[[str], str] = field(default=str, repr=False)  # blots out secrets, before a text is shortened
 
     @property
     def text(self) -> str:
@@ -77,7 +78,7 @@ class Reply:
 
     def unreadable(self, why: str) -> NoReturn:
         """Raise the error of an answer that came and cannot be understood; quotes its beginning."""
-        message = f"{self.what}: answered {self.status} with a body that is {why}: {quote(self.text)}"
+        message = f"{self.what}: answered {self.status} with a body that is {why}: {quote(self.hide(self.text))}"
         raise (Unavailable if self.read else Unsure)(message)
 
 
@@ -166,7 +167,7 @@ class Wire:
         raise AssertionError  # tenacity reraises before it runs out
 
     async def _exchange(self, method: str, path: str, accept: Collection[int], *, read: bool, **request: Any) -> Reply:
-        what = f"{self._context.instance}: {method} {path.partition('?')[0]}"
+        what = self._clean(f"{self._context.instance}: {method} {path.partition('?')[0]}")
         sent = False
 
         async def trace(event: str, _: Any) -> None:
@@ -178,15 +179,16 @@ class Wire:
             async with self._http.stream(method, path, extensions={"trace": trace}, **request) as response:
                 body = await self._body(response, what, read=read)
         except httpx.InvalidURL as err:
-            raise ConfigError(f"{what}: {err}") from err
+            raise ConfigError(f"{what}: {self._clean(str(err))}") from err
         except httpx.TransportError as err:
             self._silence(err, what, sent=sent or self._context.transport is not None, read=read)
         reply = Reply(
             status=response.status_code,
             headers=response.headers,
             body=body,
-            what=self._clean(what),
+            what=what,
             read=read,
+            hide=self._clean,
         )
         if reply.status not in accept and not response.is_success:
             self._refusal(reply)
@@ -215,7 +217,8 @@ class Wire:
         raise Unsure(f"{what}: no answer: {words}") from err
 
     def _refusal(self, reply: Reply) -> NoReturn:
-        words = f"{reply.what}: {reply.status} {self._clean(quote(reply.text))}".rstrip()
+        said = self._clean(reply.text)
+        words = f"{reply.what}: {reply.status} {quote(said)}".rstrip()
         if reply.status in RESTING:
             raise Unavailable(words, retry_after=rest(reply.headers.get("retry-after"), self._context.now()))
         if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -226,7 +229,7 @@ class Wire:
             raise ConfigError(f"{words}; the credentials are refused: check them and restart, or reload, the hub")
         if reply.status < HTTPStatus.BAD_REQUEST:
             raise ConfigError(f"{words}; the server redirects, so the configured URL is not the API's")
-        raise Rejected(words, status=reply.status, body=self._clean(reply.text[:10_000]))
+        raise Rejected(words, status=reply.status, body=said[:10_000])
 
     def _clean(self, text: str) -> str:
         for secret in self._secrets:
