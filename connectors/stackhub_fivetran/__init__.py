@@ -1,1 +1,117 @@
-"""Fivetran: syncs of its connections."""
+"""Fivetran: one job is one sync of one connection.
+
+`judge.py` is where it is decided what has become of a sync; the rest is around it.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from stackhub.contract import Context, Limits, Operation, Options, Role, Settings, StartIs
+from stackhub.contract.sandbox import FakeVendor, World
+from stackhub.wire import connect
+from stackhub_fivetran.client import PAGE, Account
+from stackhub_fivetran.instance import Fivetran
+
+Name = Annotated[str, Field(min_length=1, description="the connection's name (its schema) or its id")]
+
+
+class FivetranSettings(Settings):
+    """One Fivetran account, or the part of it that one key sees."""
+
+    model_config = SettingsConfigDict(env_prefix="FIVETRAN_")
+
+    api_key: SecretStr = Field(min_length=1)
+    api_secret: SecretStr = Field(min_length=1)
+    api_url: str = "https://api.fivetran.com"
+    webhook_secret: SecretStr | None = None  # without it the hook is closed
+    group_id: str | None = None  # only the connections of this destination
+    max_active: int | None = Field(default=None, ge=1)  # jobs at once, by the hub's own choice
+
+    @field_validator("api_url")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("must be an address such as https://api.fivetran.com")
+        return value.rstrip("/").removesuffix("/v1")
+
+
+class SyncOptions(Options):
+    """What a sync takes."""
+
+    connection: Name
+
+
+class ResyncOptions(Options):
+    """What a resync takes."""
+
+    connection: Name
+    scope: Annotated[
+        dict[str, Annotated[list[str], Field(min_length=1)]] | None,
+        Field(min_length=1, description="tables by schema; without it everything is loaded anew"),
+    ] = None
+
+
+class _Connector:
+    name: str = "fivetran"
+    summary: str = "syncs of Fivetran's connections"
+    settings: type[Settings] = FivetranSettings
+    operations: Mapping[str, Operation] = {
+        "sync": Operation(
+            options=SyncOptions,
+            summary="start a sync, or join the one under way, and wait for its end",
+            start_is=StartIs.JOINABLE,
+            settle=timedelta(seconds=10),
+            role=Role.EXTRACT,
+            cancellable=False,
+        ),
+        "wait": Operation(
+            options=SyncOptions,
+            summary="wait for the next sync after the last one consumed, whoever starts it",
+            start_is=StartIs.JOINABLE,
+            settle=timedelta(),
+            role=Role.EXTRACT,
+            cancellable=False,
+        ),
+        "resync": Operation(
+            options=ResyncOptions,
+            summary="load all data anew, of the connection or of some of its tables",
+            start_is=StartIs.JOINABLE,
+            settle=timedelta(seconds=10),
+            role=Role.EXTRACT,
+            cancellable=False,
+        ),
+    }
+    route: type[Options] | None = None
+
+    def limits(self, settings: FivetranSettings) -> Limits:
+        """An account bears 20,000 requests an hour (https://fivetran.com/docs/rest-api/rate-limiting, read 2026-11)."""
+        del settings
+        return Limits(rate=5.0, burst=10, page=PAGE, look=timedelta(seconds=15), first_look=timedelta(seconds=10))
+
+    @asynccontextmanager
+    async def open(self, settings: FivetranSettings, context: Context) -> AsyncIterator[Fivetran]:
+        """Open an account."""
+        key, secret = settings.api_key.get_secret_value(), settings.api_secret.get_secret_value()
+        hook = settings.webhook_secret.get_secret_value() if settings.webhook_secret else ""
+        auth = httpx.BasicAuth(key, secret)
+        basic = next(auth.auth_flow(httpx.Request("GET", settings.api_url))).headers["Authorization"]
+        secrets = (key, secret, hook, basic.removeprefix("Basic "))
+        async with connect(context, url=settings.api_url, auth=auth, secrets=secrets) as wire:
+            yield Fivetran(Account(wire, settings.group_id or None), context, hook)
+
+    def sandbox(self, world: World) -> FakeVendor:
+        """Play Fivetran."""
+        from stackhub_fivetran.sandbox import FakeFivetran
+
+        return FakeFivetran(world)
+
+
+connector: Final = _Connector()

@@ -1,0 +1,223 @@
+"""Fivetran keeps the house's rules: the contract suites, on the played Fivetran."""
+
+import json
+
+import pytest
+
+import stackhub_fivetran
+from stackhub.contract import Job
+from stackhub.contract.sandbox import Feed, SyncVendor
+from stackhub.testing import (
+    CatalogContract,
+    Clock,
+    Delivery,
+    JobsContract,
+    ProbeContract,
+    VendorJobsContract,
+    WebhookContract,
+    open_on,
+)
+from stackhub_fivetran.hooks import sign
+from stackhub_fivetran.sandbox import FakeFivetran
+
+connector = stackhub_fivetran.connector
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def vendor(clock):
+    played = connector.sandbox(clock.world())
+    played.page = 2
+    for number in range(5):
+        played.add(Feed(id=f"id_{number}", name=f"source_{number}", seconds=60))
+    return played
+
+
+@pytest.fixture
+def secrets(vendor):
+    return (vendor.key, vendor.secret, "hook-secret-of-ours")
+
+
+@pytest.fixture
+async def fivetran(vendor, clock, secrets):
+    async with open_on(connector, vendor, clock=clock, webhook_secret=secrets[2]) as opened:
+        yield opened
+
+
+class OnFivetran(VendorJobsContract):
+    starts = r"/(sync|resync)$"
+    lists = r"/v1/connections$"
+
+    @pytest.fixture
+    def jobs(self, fivetran):
+        return fivetran
+
+    @pytest.fixture
+    def secrets(self, secrets):
+        return secrets
+
+    @pytest.fixture
+    def started(self, vendor):
+        return lambda: vendor.started("source_3")
+
+    @pytest.fixture
+    def finish(self, clock):
+        async def finish():
+            clock.advance(61)
+
+        return finish
+
+    @pytest.fixture
+    def settle(self, clock, operation):
+        async def settle():
+            clock.advance(operation.settle)
+
+        return settle
+
+    @pytest.fixture
+    def forget(self, vendor):
+        return lambda: vendor.remove("source_3")
+
+    @pytest.fixture
+    def garble(self, vendor):
+        def garble(word):
+            vendor.line("source_3").word = word
+
+        return garble
+
+
+class TestSync(OnFivetran):
+    @pytest.fixture
+    def operation(self):
+        return connector.operations["sync"]
+
+    @pytest.fixture
+    def job(self, operation):
+        return Job(operation="sync", options=operation.options(connection="source_3"))
+
+
+class TestSyncAtAnAccountThatRefusesASecondStart(TestSync):
+    @pytest.fixture
+    def vendor(self, vendor):
+        vendor.conflicts = True
+        return vendor
+
+
+class TestResync(OnFivetran):
+    @pytest.fixture
+    def operation(self):
+        return connector.operations["resync"]
+
+    @pytest.fixture
+    def job(self, operation):
+        return Job(operation="resync", options=operation.options(connection="source_3"))
+
+    async def test_starting_twice_with_one_key_makes_one_job(self, jobs, job, started):
+        """A second start is declined by Fivetran, and said to be: the first goes on."""
+        baseline = await jobs.prepare(job)
+        first = await jobs.start(job, baseline, "k")
+        second = await jobs.start(job, baseline, "k")
+        assert (second.ok, second.retryable) == (False, True)
+        assert started() == 1
+        assert len(await jobs.poll([first])) == 1
+
+
+class TestWait(JobsContract):
+    @pytest.fixture
+    def jobs(self, fivetran):
+        return fivetran
+
+    @pytest.fixture
+    def secrets(self, secrets):
+        return secrets
+
+    @pytest.fixture
+    def operation(self):
+        return connector.operations["wait"]
+
+    @pytest.fixture
+    def job(self, operation):
+        return Job(operation="wait", options=operation.options(connection="source_3"))
+
+    @pytest.fixture
+    def started(self, vendor):
+        return lambda: vendor.started("source_3")
+
+    @pytest.fixture
+    def finish(self, vendor, clock):
+        async def finish():
+            vendor.begin("source_3")
+            clock.advance(61)
+
+        return finish
+
+    async def test_what_was_never_started_is_not_found(self, jobs, job, started):
+        """A wait is there as soon as it is thought of: there is nothing to start."""
+        assert (await jobs.find(job, await jobs.prepare(job), "k")).handle["joined"]
+        assert started() == 0
+
+    async def test_a_start_that_had_its_effect_is_found_once_it_has_settled(self, jobs, job, started):
+        baseline = await jobs.prepare(job)
+        handle = await jobs.start(job, baseline, "k")
+        assert (await jobs.find(job, baseline, "k")).handle == handle
+        assert started() == 0
+
+    async def test_starting_twice_with_one_key_makes_one_job(self, jobs, job, started):
+        baseline = await jobs.prepare(job)
+        assert await jobs.start(job, baseline, "k") == await jobs.start(job, baseline, "k")
+        assert started() == 0
+
+
+class TestCatalog(CatalogContract):
+    lists = r"/v1/connections$"
+
+    @pytest.fixture
+    def catalog(self, fivetran):
+        return fivetran
+
+    @pytest.fixture
+    def names(self):
+        return {f"source_{number}" for number in range(5)}
+
+
+class TestProbe(ProbeContract):
+    @pytest.fixture
+    def probe(self, fivetran):
+        return fivetran
+
+    @pytest.fixture
+    def secrets(self, secrets):
+        return secrets
+
+
+class TestWebhook(WebhookContract):
+    @pytest.fixture
+    def webhook(self, fivetran):
+        return fivetran
+
+    @pytest.fixture
+    async def closed(self, vendor):
+        async with open_on(connector, vendor) as opened:
+            yield opened
+
+    @pytest.fixture
+    def about(self):
+        return "id_3"
+
+    @pytest.fixture
+    def signed_in(self):
+        return "X-Fivetran-Signature-256"
+
+    @pytest.fixture
+    def genuine(self, secrets, about, signed_in):
+        body = json.dumps({"event": "sync_end", "connector_id": about, "data": {"status": "SUCCESSFUL"}}).encode()
+        return Delivery(headers={signed_in: sign(secrets[2], body)}, body=body)
+
+
+def test_the_played_fivetran_is_a_vendor_of_syncs(vendor):
+    assert isinstance(vendor, SyncVendor)
+    assert isinstance(vendor, FakeFivetran)
