@@ -1,23 +1,43 @@
 """Spawns processes that outlive the hub, and finds them again by the key of their attempt."""
 
+import fcntl
+import os
+import re
+import secrets
+import shutil
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from signal import SIGINT, SIGKILL, SIGTERM, Signals
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
-from stackhub.contract import Context, Handle
-from stackhub.launch.process import Command, Process
+import anyio.to_thread
 
-LADDER = (SIGINT, SIGTERM, SIGKILL)
+from stackhub.contract import ConfigError, Context, Handle, Rejected, Unavailable
+from stackhub.launch import request, watch
+from stackhub.launch.place import Place
+from stackhub.launch.process import Command, Elsewhere, Ended, Process, Running
+
+LADDER: Final = (SIGINT, SIGTERM, SIGKILL)
+HOST: Final = "host"  # the file beside the directories that names this host; no key
+KEY: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
+MOST: Final = 50 * 2**20
 
 
 class Launcher:
-    """The jobs of one host, each in ``<state>/jobs/<key>/``. Close it with the instance: `with Launcher(context)`."""
+    """The jobs of one host, each in ``<state>/jobs/<key>/``. Close it with the instance: `with Launcher(context)`.
 
-    def __init__(self, context: Context, *, most: int = 50 * 2**20) -> None:
-        raise NotImplementedError
+    ``most`` is how many bytes of a job's output are kept: the head, which can be read as it comes, and the last part,
+    with a line between them that says how much was dropped. A job that writes two files has half of it for each.
+    """
+
+    def __init__(self, context: Context, *, most: int = MOST) -> None:
+        self._root = context.state.absolute() / "jobs"
+        self._now = context.now
+        self._most = most
+        self._watch = watch.Watch(context.wake)
+        self._host = ""
 
     def __enter__(self) -> Self:
         return self
@@ -27,40 +47,165 @@ class Launcher:
 
     def close(self) -> None:
         """Stop listening for ends. The processes go on."""
-        raise NotImplementedError
+        self._watch.close()
+
+    @property
+    def host(self) -> str:
+        """Name this host: a random id, kept beside the directories of its jobs."""
+        if not self._host:
+            self._host = _named(self._root)
+        return self._host
 
     async def spawn(self, key: str, command: Command) -> Handle:
-        """Run a command, once per key: the same key again returns the same job, never a second process."""
-        raise NotImplementedError
+        """Run a command, once per key: the same key again returns the same job, never a second process.
+
+        It returns before the process has begun; one that cannot be run ends with code 126 or 127.
+
+        Raises:
+            ConfigError: the command is none that a system could run.
+            Unavailable: nothing was started: no room on the disk, no more processes.
+        """
+        place = Place(self.place(key))
+        try:
+            said = request.encode(command, self._most)
+        except ValueError as err:
+            raise ConfigError(str(err)) from None
+        try:
+            pid = await anyio.to_thread.run_sync(self._spawn, place, command, said)
+        except OSError as err:
+            raise Unavailable(f"cannot start a process in {place.path}: {err.strerror}") from None
+        if pid:
+            watch.adopt(pid)
+            self._watch.add(pid)
+        return {"host": self.host, "key": key}
 
     def look(self, handle: Handle) -> Process:
         """Say how a process stands; asks the file system only."""
-        raise NotImplementedError
+        if handle["host"] != self.host:
+            return Elsewhere(handle["host"])
+        place = Place(self.directory(handle))
+        process = place.look()
+        if isinstance(process, Running) and (began := place.began()):
+            if began.shim_lives:
+                self._watch.add(began.shim, began.shim_birth)
+            else:
+                self._watch.add(began.pid, began.birth)
+        return process
 
     def find(self, key: str) -> Handle | None:
         """Look for what was spawned under a key, by whichever hub of this host; None: nothing was, for certain."""
-        raise NotImplementedError
+        place = Place(self.place(key))
+        if place.begun or place.under_way or place.begun:  # asked again: it may have begun between the two
+            return {"host": self.host, "key": key}
+        return None
 
     def directory(self, handle: Handle) -> Path:
         """Return where a job keeps its files."""
-        raise NotImplementedError
+        return self.place(handle["key"])
 
     def place(self, key: str) -> Path:
-        """Return where the files of a key are, or will be: for what must name them before the spawn."""
-        raise NotImplementedError
+        """Return where the files of a key are, or will be: for what must name them before the spawn.
+
+        Raises:
+            ValueError: the key is no fit name for a directory.
+        """
+        if key == HOST or not KEY.fullmatch(key):
+            message = f"not the key of a job: {key!r}"
+            raise ValueError(message)
+        return self._root / key
 
     async def climb(self, handle: Handle, *, ladder: Sequence[Signals] = LADDER) -> None:
-        """Send the process group the next signal of the ladder; the last one again and again."""
-        raise NotImplementedError
+        """Send the process group the next signal of the ladder; the last one again and again.
+
+        Nothing is signalled unless the process is, without doubt, the one that was spawned.
+
+        Raises:
+            Unavailable: it is another host's.
+            Rejected: it runs as somebody else, or this system cannot tell processes apart.
+        """
+        process = self.look(handle)
+        if isinstance(process, Elsewhere):
+            raise Unavailable(f"job {handle['key']} belongs to host {process.host}, and only that can stop it")
+        place = Place(self.directory(handle))
+        began = place.began()
+        if not isinstance(process, Running) or began is None:
+            return
+        if not began.space:
+            raise Rejected(f"process {began.pid} cannot be told from others on this system: stop it by hand")
+        if not began.job_lives:
+            return
+        rungs = place.path / "climbed"
+        step = int(rungs.read_text() or 0) if rungs.exists() else 0
+        rungs.write_text(str(step + 1))
+        try:
+            os.killpg(began.pid, ladder[min(step, len(ladder) - 1)])
+        except ProcessLookupError:
+            return
+        except PermissionError:
+            raise Rejected(f"process {began.pid} runs as somebody else: stop it by hand") from None
 
     def read(self, handle: Handle, name: str, offset: int, most: int) -> tuple[bytes, int]:
         """Return at most ``most`` bytes of a job's file from ``offset`` on, and the offset after them."""
-        raise NotImplementedError
+        return Place(self.directory(handle)).read(name, offset, most)
 
     def tail(self, handle: Handle, name: str, most: int = 2000) -> str:
         """Return the last lines of a job's file, at most ``most`` characters."""
-        raise NotImplementedError
+        return Place(self.directory(handle)).tail(name, most)
 
     async def sweep(self, older_than: timedelta) -> int:
         """Remove the directories of jobs that ended longer ago than that; return how many."""
-        raise NotImplementedError
+        return await anyio.to_thread.run_sync(self._sweep, older_than)
+
+    def _spawn(self, place: Place, command: Command, said: bytes) -> int:
+        """Start a shim; 0: this key has one. Whoever holds `claim` is the only one who may."""
+        place.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if place.begun:
+            return 0
+        claim = os.open(place.path / "claim", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if place.begun:  # and ended, between our first question and the lock
+                return 0
+            for name, body in command.files.items():
+                _put(place.path / name, body)
+            return request.start(place.path, said, claim)
+        except BlockingIOError:  # another's spawn of this key is under way
+            return 0
+        finally:
+            os.close(claim)
+
+    def _sweep(self, older_than: timedelta) -> int:
+        until = self._now() - older_than
+        swept = 0
+        for path in self._root.iterdir() if self._root.is_dir() else ():
+            place = Place(path)
+            if not path.is_dir() or place.since() > until:
+                continue
+            process = place.look()
+            if isinstance(process, Running) or (isinstance(process, Ended) and process.ended_at > until):
+                continue
+            shutil.rmtree(path, ignore_errors=True)
+            swept += not path.exists()
+        return swept
+
+
+def _put(path: Path, body: bytes) -> None:
+    """Write a file that only we may read."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+        file.write(body)
+
+
+def _named(root: Path) -> str:
+    """Read this host's id, or give it one; of several who do so at once, one wins."""
+    path = root / HOST
+    if not path.exists():
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mine = root / f".{secrets.token_hex(8)}"
+        _put(mine, secrets.token_hex(8).encode())
+        try:
+            os.link(mine, path)
+        except FileExistsError:
+            pass
+        finally:
+            mine.unlink()
+    return path.read_text(encoding="ascii")

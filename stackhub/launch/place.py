@@ -1,0 +1,170 @@
+"""One job's directory, and what can be read from it: whether it began, goes on, has ended, and who it is.
+
+    no `lock`, `claim` held     a spawn is under way
+    no `lock`, `claim` free     a spawn that never happened, and never will
+    `record`                    ended
+    no `record`, `lock` held    running: by the shim, or by the job that inherited it from a shim that was killed
+    no `record`, `lock` free    lost
+
+No pid is believed to be alive because a process has it. That a process is dead is believed on the same boot and in
+the same pid namespace only; it matters where the shim was killed and a stranger left behind holds the lock.
+"""
+
+import fcntl
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from stackhub.launch import shim
+from stackhub.launch.process import Ended, Lost, NeverBegan, Process, Running
+
+WORDS = 500  # characters of what a shim said at its end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Began:
+    """Who a job is: pids, told from other processes that have had the same ones."""
+
+    pid: int  # of the job, its session and its group
+    birth: int
+    shim: int
+    shim_birth: int
+    space: str
+    started_at: datetime
+
+    @property
+    def job_lives(self) -> bool:
+        """Whether the process that has the job's pid is the job."""
+        return bool(self.space) and self.space == shim.space() and shim.birth(self.pid) == self.birth != 0
+
+    @property
+    def shim_lives(self) -> bool:
+        """Whether the process that has the shim's pid is the shim."""
+        return bool(self.space) and self.space == shim.space() and shim.birth(self.shim) == self.shim_birth != 0
+
+    @property
+    def gone(self) -> bool:
+        """Whether job and shim are dead for certain."""
+        return bool(self.space) and self.space == shim.space() and not self.job_lives and not self.shim_lives
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The directory of one key."""
+
+    path: Path
+
+    @property
+    def begun(self) -> bool:
+        """Whether something was run here."""
+        return (self.path / "lock").exists()
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a spawn has been made here of which nothing has come yet."""
+        return bool(self.held("claim"))
+
+    def look(self) -> Process:
+        """Say how the process stands."""
+        ended = self.ended()
+        if ended is not None:
+            return ended
+        held = self.held("lock")
+        if held is None:
+            if self.under_way:
+                return Running(self.since())
+            held = self.held("lock")  # it may have begun between the two questions
+        if held is None:
+            return NeverBegan(self.last_words()) if self.path.is_dir() else Lost("its directory is gone")
+        began = self.began()
+        if held and not (began and began.gone):
+            return Running(began.started_at if began else self.since())
+        return self.ended() or Lost(self.last_words() or self.fate(began))  # the record is there before the lock goes
+
+    def fate(self, began: Began | None) -> str:
+        """Say what must have happened to a process that left no record."""
+        if began and began.space and began.space != shim.space():
+            return "the machine or the container was started anew while it ran"
+        return "it and its supervisor were killed, so nobody saw how it ended"
+
+    def held(self, name: str) -> bool | None:
+        """Say whether somebody holds the lock of that name; None: there is no such file."""
+        try:
+            fd = os.open(self.path / name, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        else:
+            return False
+        finally:
+            os.close(fd)
+
+    def ended(self) -> Ended | None:
+        """Read the record, if there is one."""
+        found = self._json("record")
+        if not found:
+            return None
+        return Ended(found["code"], found["signal"], _time(found["started_at"]), _time(found["ended_at"]))
+
+    def began(self) -> Began | None:
+        """Read who the job is, if it has begun."""
+        found = self._json("began")
+        if not found:
+            return None
+        return Began(
+            pid=found["pid"],
+            birth=found["birth"],
+            shim=found["shim"],
+            shim_birth=found["shim_birth"],
+            space=found["space"],
+            started_at=_time(found["started_at"]),
+        )
+
+    def since(self) -> datetime:
+        """Return when the directory was last touched: what is known of a job that has not said when it began."""
+        return _time(self.path.stat().st_mtime)
+
+    def last_words(self) -> str:
+        """Return the end of what the shim had to say, "" when all went well with it."""
+        return self.read("shim", 0, 16 * WORDS)[0].decode("utf-8", "replace").strip()[-WORDS:]
+
+    def read(self, name: str, offset: int, most: int) -> tuple[bytes, int]:
+        """Read a file's bytes from ``offset`` on; what is not there is empty."""
+        try:
+            with (self.path / name).open("rb") as file:
+                file.seek(offset)
+                data = file.read(most)
+        except FileNotFoundError:
+            return b"", offset
+        return data, offset + len(data)
+
+    def tail(self, name: str, most: int) -> str:
+        """Return a file's last lines; of a single long one its end."""
+        try:
+            size = (self.path / name).stat().st_size
+        except FileNotFoundError:
+            return ""
+        start = max(0, size - 4 * most)  # a character has at most four bytes
+        text = self.read(name, start, 4 * most)[0].decode("utf-8", "replace").rstrip()
+        if start == 0 and len(text) <= most:
+            return text.lstrip("\n")
+        short = text[-most:]
+        return short.partition("\n")[2] or short
+
+    def _json(self, name: str) -> dict[str, Any] | None:
+        """Read one of the shim's small files; None when it is absent or, after a power cut, not whole."""
+        try:
+            found = json.loads((self.path / name).read_bytes())
+        except (FileNotFoundError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
