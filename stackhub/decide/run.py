@@ -4,7 +4,8 @@ A step is ready once everything it needs is done; it is `upstream_failed` as soo
 A run ends if and only if all its steps have.
 """
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
@@ -27,7 +28,7 @@ class Cancel:
     """Somebody wants the run to end."""
 
     reason: str
-    shared: Set[str] = frozenset()  # tasks whose job another open step holds as well
+    shared: AbstractSet[str] = frozenset()  # tasks whose job another open step holds as well
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,7 +30,7 @@ class Facet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heardof:
+class Knows:
     """What one route has been told so far."""
 
     severity: Severity
@@ -50,5 +50,5 @@ class Incident:
     resolution: str = ""
     version: int = 0
     seq: int = 0  # of the last message written for it
-    facets: Mapping[str, Facet] = field(default_factory=dict)  # by kind, those that last
-    routes: Mapping[str, Heardof] = field(default_factory=dict)  # by route id, those that know of it
+    facets: Mapping[Told, Facet] = field(default_factory=dict)  # those that last
+    routes: Mapping[str, Knows] = field(default_factory=dict)  # by route id, those that know of it

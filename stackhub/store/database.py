@@ -1,0 +1,169 @@
+"""Opens a database: checks that it is ours and of a version we may use, makes or migrates its tables."""
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import anyio.to_thread
+import sqlalchemy as sa
+from anyio import CapacityLimiter
+from sqlalchemy import event, exc
+
+from stackhub.errors import StoreUnusable
+from stackhub.store import tables as t
+
+T = TypeVar("T")
+READERS: Final = 4
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+
+
+def engine(url: str) -> sa.Engine:
+    """Make an engine; SQLite in WAL mode, every COMMIT durable, writers queueing.
+
+    Raises:
+        StoreUnusable: the URL names no database that stackhub can use.
+    """
+    try:
+        made = sa.create_engine(url, pool_size=READERS + 1, max_overflow=1)
+    except (exc.ArgumentError, exc.NoSuchModuleError) as err:
+        raise StoreUnusable(f"STACKHUB_DATABASE_URL: not a database URL that stackhub knows: {err}") from err
+    except ModuleNotFoundError as err:
+        raise StoreUnusable(f"STACKHUB_DATABASE_URL needs {err.name}: pip install 'stackhub[postgres]'") from err
+    if made.dialect.name == "sqlite":
+        event.listen(made, "connect", _pragmas)
+        event.listen(made, "begin", _begin)
+    return made
+
+
+def _pragmas(connection: sqlite3.Connection, _: Any) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=OFF"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: sa.Connection) -> None:
+    reading = connection.get_execution_options().get("reading", False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def path_of(url: str) -> Path | None:
+    """Return the file of an SQLite URL; None for any other."""
+    parsed = sa.make_url(url)
+    return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
+
+
+def prepare(made: sa.Engine, written_by: str, *, migrate: bool = True) -> None:
+    """Make the tables of a new database, bring those of an older one up to date after a backup.
+
+    Raises:
+        StoreUnusable: not a stackhub database, one of a newer version, or one that may not be migrated now.
+    """
+    try:
+        names = set(sa.inspect(made).get_table_names())
+        if not names:
+            _create(made, written_by)
+            return
+        found = _version(made, names)
+    except exc.DatabaseError as err:
+        raise StoreUnusable(f"{_where(made)} cannot be used: {err.orig}") from err
+    version, oldest_reader = found
+    if oldest_reader > t.VERSION:
+        raise StoreUnusable(
+            f"{_where(made)} was written by a newer stackhub (tables {version}, this one knows {t.VERSION}):"
+            " start that version, or restore a backup from before the upgrade"
+        )
+    if version < t.VERSION:
+        if not migrate:
+            raise StoreUnusable(f"{_where(made)} has tables of version {version}: run `stackhub db upgrade` first")
+        _migrate(made, version)
+
+
+def backup(made: sa.Engine, to: Path) -> Path:
+    """Copy an SQLite database, while it is in use, to a file that must not exist yet.
+
+    Raises:
+        StoreUnusable: another kind of database, or the file exists or cannot be written.
+    """
+    source = path_of(str(made.url))
+    if source is None:
+        raise StoreUnusable("this database is not a file: back it up with its own tools (pg_dump)")
+    if to.exists():
+        raise StoreUnusable(f"{to} exists already: name another file")
+    part = to.with_name(f"{to.name}.part")
+    try:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        with sqlite3.connect(source) as old, sqlite3.connect(part) as new:
+            old.backup(new)
+        old.close()
+        new.close()
+        part.chmod(0o600)
+        part.rename(to)
+    except (OSError, sqlite3.Error) as err:
+        part.unlink(missing_ok=True)
+        raise StoreUnusable(f"cannot write the backup {to}: {err}") from err
+    return to
+
+
+def _create(made: sa.Engine, written_by: str) -> None:
+    with made.begin() as connection:
+        t.metadata.create_all(connection)
+        row = {"id": 1, "version": t.VERSION, "oldest_reader": t.OLDEST_READER, "written_by": written_by}
+        connection.execute(sa.insert(t.schema), row)
+    path = path_of(str(made.url))
+    if path is not None:
+        path.chmod(0o600)
+
+
+def _version(made: sa.Engine, names: set[str]) -> tuple[int, int]:
+    if t.schema.name not in names:
+        raise StoreUnusable(f"{_where(made)} is not a stackhub database: it has other tables in it")
+    with made.connect() as connection:
+        row = connection.execute(sa.select(t.schema.c.version, t.schema.c.oldest_reader)).one_or_none()
+    if row is None:
+        raise StoreUnusable(f"{_where(made)} is half made: delete it, or restore a backup")
+    return row.version, row.oldest_reader
+
+
+def _migrate(made: sa.Engine, version: int) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    path = path_of(str(made.url))
+    if path is not None:
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        backup(made, path.with_name(f"{path.name}.before-{t.VERSION}-{stamp}"))
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with made.begin() as connection:
+        config.attributes["connection"] = connection
+        config.attributes["from"] = version
+        command.upgrade(config, "head")
+
+
+def _where(made: sa.Engine) -> str:
+    path = path_of(str(made.url))
+    return str(path) if path else made.url.render_as_string(hide_password=True)
+
+
+class Readers:
+    """Runs reading functions in a few threads, each in a transaction of its own: one moment's view of all tables."""
+
+    def __init__(self, made: sa.Engine) -> None:
+        self._engine = made.execution_options(reading=True)
+        self._limiter = CapacityLimiter(READERS)
+
+    async def __call__(self, work: Callable[[sa.Connection], T]) -> T:
+        """Run ``work`` in a thread."""
+        return await anyio.to_thread.run_sync(self._run, work, limiter=self._limiter)
+
+    def _run(self, work: Callable[[sa.Connection], T]) -> T:
+        with self._engine.connect() as connection, connection.begin():
+            return work(connection)
+
+
+def free_space(path: Path) -> int:
+    """Return the bytes free where the database lives."""
+    return shutil.disk_usage(path if path.is_dir() else path.parent).free

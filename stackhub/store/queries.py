@@ -1,0 +1,200 @@
+"""What is asked of the store. Each function reads within one transaction; none changes anything."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from stackhub.model.codec import load
+from stackhub.model.incident import Incident
+from stackhub.model.node import Node
+from stackhub.model.pipeline import Pipeline
+from stackhub.model.run import OpenRun, Run
+from stackhub.model.step import Step
+from stackhub.store import tables as t
+from stackhub.store.tables import instant, maybe_instant, micros
+
+OPEN_RUN = sa.text("run.state IN ('queued', 'running')")
+MANY = 400  # parameters in one IN list
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of history."""
+
+    id: int
+    at: datetime
+    pipeline: str
+    run: str
+    task: str
+    kind: str
+    text: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """A pipeline as the store knows it."""
+
+    pipeline: Pipeline
+    snapshot: str
+    retired: bool
+    paused_at: datetime | None
+    paused_reason: str
+
+
+def open_runs(connection: sa.Connection) -> list[OpenRun]:
+    """Return every run that has not ended, oldest first."""
+    return _whole(connection, sa.select(t.run).where(OPEN_RUN).order_by(t.run.c.id))
+
+
+def run(connection: sa.Connection, run_id: str) -> OpenRun | None:
+    """Return a run with its steps, ended or not."""
+    found = _whole(connection, sa.select(t.run).where(t.run.c.id == run_id))
+    return found[0] if found else None
+
+
+def runs(
+    connection: sa.Connection, *, pipeline: str = "", state: str = "", limit: int = 50, before: str = ""
+) -> list[Run]:
+    """Return runs, newest first."""
+    query = sa.select(t.run.c.data).order_by(t.run.c.id.desc()).limit(limit)
+    if pipeline:
+        query = query.where(t.run.c.pipeline == pipeline)
+    if state:
+        query = query.where(t.run.c.state == state)
+    if before:
+        query = query.where(t.run.c.id < before)
+    return [load(Run, row.data) for row in connection.execute(query)]
+
+
+def run_ids(connection: sa.Connection, beginning: str) -> list[str]:
+    """Return at most ten ids that begin, or end, with what a person typed."""
+    typed = beginning.upper()
+    where = sa.or_(t.run.c.id.startswith(typed, autoescape=True), t.run.c.id.endswith(typed, autoescape=True))
+    return list(connection.scalars(sa.select(t.run.c.id).where(where).order_by(t.run.c.id.desc()).limit(10)))
+
+
+def _whole(connection: sa.Connection, query: sa.Select[Any]) -> list[OpenRun]:
+    rows = connection.execute(query).all()
+    ids = [row.id for row in rows]
+    hashes = sorted({row.snapshot for row in rows})
+    pipelines = {
+        row.hash: load(Pipeline, row.definition)
+        for part in _parts(hashes)
+        for row in connection.execute(sa.select(t.snapshot).where(t.snapshot.c.hash.in_(part)))
+    }
+    steps: dict[str, dict[str, Step]] = {run_id: {} for run_id in ids}
+    for part in _parts(ids):
+        for row in connection.execute(sa.select(t.step.c.run, t.step.c.data).where(t.step.c.run.in_(part))):
+            step = load(Step, row.data)
+            steps[row.run][step.task] = step
+    found = []
+    for row in rows:
+        pipeline = pipelines[row.snapshot]
+        ordered = {task.name: steps[row.id][task.name] for task in pipeline.tasks}
+        found.append(OpenRun(run=load(Run, row.data), pipeline=pipeline, steps=ordered))
+    return found
+
+
+def _parts(values: Sequence[str]) -> list[Sequence[str]]:
+    return [values[start : start + MANY] for start in range(0, len(values), MANY)]
+
+
+def nodes(connection: sa.Connection, run_id: str, task: str = "") -> dict[str, list[Node]]:
+    """Return the nodes of a run's steps, by task."""
+    query = sa.select(t.node.c.task, t.node.c.data).where(t.node.c.run == run_id).order_by(t.node.c.id)
+    if task:
+        query = query.where(t.node.c.task == task)
+    found: dict[str, list[Node]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.task, []).append(load(Node, row.data))
+    return found
+
+
+def events(connection: sa.Connection, *, run_id: str, after: int = 0, limit: int = 1000) -> list[Line]:
+    """Return a run's history, oldest first."""
+    query = sa.select(t.event).where(t.event.c.run == run_id, t.event.c.id > after).order_by(t.event.c.id).limit(limit)
+    return [Line(**{**row._mapping, "at": instant(row.at)}) for row in connection.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name
+
+
+def pipelines(connection: sa.Connection) -> dict[str, Known]:
+    """Return every pipeline that was ever configured, by name."""
+    query = sa.select(t.pipeline, t.snapshot.c.definition).join(t.snapshot, t.snapshot.c.hash == t.pipeline.c.snapshot)
+    return {
+        row.name: Known(
+            pipeline=load(Pipeline, row.definition),
+            snapshot=row.snapshot,
+            retired=bool(row.retired),
+            paused_at=maybe_instant(row.paused_at),
+            paused_reason=row.paused_reason,
+        )
+        for row in connection.execute(query)
+    }
+
+
+def last_run(connection: sa.Connection, pipeline: str) -> Run | None:
+    """Return the newest run of a pipeline."""
+    found = runs(connection, pipeline=pipeline, limit=1)
+    return found[0] if found else None
+
+
+def open_incidents(connection: sa.Connection) -> list[Incident]:
+    """Return every incident that is open."""
+    query = sa.select(t.incident.c.data).where(t.incident.c.resolved_at.is_(None))
+    return [load(Incident, row.data) for row in connection.execute(query)]
+
+
+def incidents(connection: sa.Connection, limit: int = 50) -> list[Incident]:
+    """Return incidents, newest first."""
+    query = sa.select(t.incident.c.data).order_by(t.incident.c.id.desc()).limit(limit)
+    return [load(Incident, row.data) for row in connection.execute(query)]
+
+
+def incident(connection: sa.Connection, incident_id: str) -> Incident | None:
+    """Return one incident."""
+    data = connection.scalar(sa.select(t.incident.c.data).where(t.incident.c.id == incident_id))
+    return load(Incident, data) if data else None
+
+
+def consumed(connection: sa.Connection, pipeline: str, task: str, instance: str) -> str | None:
+    """Return the mark of the landing a task last ended on."""
+    where = (t.consumed.c.pipeline == pipeline, t.consumed.c.task == task, t.consumed.c.instance == instance)
+    return connection.scalar(sa.select(t.consumed.c.mark).where(*where))
+
+
+def usual(connection: sa.Connection, pipeline: str, last: int = 10) -> dict[str, float]:
+    """Return the median seconds each task took in the last good runs, by task."""
+    good = (
+        sa.select(t.run.c.id)
+        .where(t.run.c.pipeline == pipeline, t.run.c.state == "succeeded")
+        .order_by(t.run.c.id.desc())
+        .limit(last)
+    )
+    query = sa.select(t.step.c.task, t.step.c.began_at, t.step.c.ended_at).where(
+        t.step.c.run.in_(good), t.step.c.state == "succeeded", t.step.c.began_at.is_not(None)
+    )
+    spans: dict[str, list[int]] = {}
+    for row in connection.execute(query):
+        if row.ended_at is not None:
+            spans.setdefault(row.task, []).append(row.ended_at - row.began_at)
+    return {task: sorted(found)[len(found) // 2] / 1_000_000 for task, found in spans.items()}
+
+
+def installation(connection: sa.Connection) -> str | None:
+    """Return the random name of this installation."""
+    return connection.scalar(sa.select(t.meta.c.value).where(t.meta.c.key == "installation"))
+
+
+def old_runs(connection: sa.Connection, before: datetime, limit: int = 200) -> list[str]:
+    """Return runs that ended before ``before``, oldest first; never one that an open run carries from."""
+    carried = sa.select(t.run.c.retry_of).where(OPEN_RUN, t.run.c.retry_of != "")
+    query = (
+        sa.select(t.run.c.id)
+        .where(t.run.c.ended_at < micros(before), t.run.c.id.not_in(carried))
+        .order_by(t.run.c.ended_at)
+        .limit(limit)
+    )
+    return list(connection.scalars(query))

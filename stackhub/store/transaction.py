@@ -1,0 +1,111 @@
+"""What is committed together: rows for known statements, and the lanes that must still be ours.
+
+Statements run in the order they are declared here, each once for all rows of a group of transactions. ``exactly``
+statements must touch one row for each given: a row that does not is a conflict, and only its transaction fails.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple, Self
+
+import sqlalchemy as sa
+
+from stackhub.errors import StackhubError, StaleRun
+from stackhub.store import tables as t
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Statement:
+    """One prepared statement. ``conflict`` is raised where it touches fewer rows than it was given."""
+
+    rank: int
+    sql: sa.Executable
+    conflict: type[StackhubError] | None = None
+
+
+class Op(NamedTuple):
+    """One row for one statement."""
+
+    statement: Statement
+    row: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Transaction:
+    """Rows that are committed together; ``lanes`` are the epochs under which they may be."""
+
+    ops: list[Op] = field(default_factory=list)
+    lanes: dict[str, int] = field(default_factory=dict)
+
+    def add(self, *ops: Op) -> Self:
+        """Add rows."""
+        self.ops.extend(ops)
+        return self
+
+
+_ranks = iter(range(1000))
+
+
+def _insert(table: sa.Table) -> Statement:
+    return Statement(next(_ranks), sa.insert(table).inline(), StaleRun)
+
+
+def _update(table: sa.Table, where: tuple[str, ...], columns: tuple[str, ...], *, exactly: bool = True) -> Statement:
+    condition = sa.and_(*(table.c[name] == sa.bindparam(f"b_{name}") for name in where))
+    changes: dict[str, Any] = {name: sa.bindparam(f"n_{name}") for name in columns}
+    return Statement(next(_ranks), sa.update(table).where(condition).values(changes), StaleRun if exactly else None)
+
+
+def _text(sql: str) -> Statement:
+    return Statement(next(_ranks), sa.text(sql))
+
+
+def _upsert(table: sa.Table, key: tuple[str, ...]) -> Statement:
+    names = [column.name for column in table.columns]
+    changes = ", ".join(f"{name} = excluded.{name}" for name in names if name not in key)
+    action = f"UPDATE SET {changes}" if changes else "NOTHING"
+    return _conflict(table, key, action)
+
+
+def _keep_first(table: sa.Table, key: tuple[str, ...]) -> Statement:
+    return _conflict(table, key, "NOTHING")
+
+
+def _conflict(table: sa.Table, key: tuple[str, ...], action: str) -> Statement:
+    names = [column.name for column in table.columns]
+    quoted = ", ".join(f'"{name}"' for name in names)
+    values = ", ".join(f":{name}" for name in names)
+    sql = f'INSERT INTO "{table.name}" ({quoted}) VALUES ({values}) ON CONFLICT ({", ".join(key)}) DO {action}'  # noqa: S608
+    return _text(sql)
+
+
+# In the order in which they run. What may conflict comes first: less is undone.
+RUN_MOVED: Final = _update(t.run, ("id", "version"), ("state", "version", "ended_at", "data"))
+INCIDENT_MOVED: Final = _update(t.incident, ("id", "version"), ("version", "resolved_at", "data"))
+INCIDENT_OPENED: Final = _insert(t.incident)
+TICK: Final = _insert(t.tick)
+SNAPSHOT: Final = _keep_first(t.snapshot, ("hash",))
+RUN: Final = _insert(t.run)
+STEP: Final = _insert(t.step)
+STEP_MOVED: Final = _update(t.step, ("run", "task"), ("state", "began_at", "ended_at", "data"))
+NODE: Final = _upsert(t.node, ("run", "task", "id"))
+LANDING: Final = _keep_first(t.landing, ("instance", "connection", "mark"))
+CONSUMED: Final = _upsert(t.consumed, ("pipeline", "task", "instance", "connection"))
+EVENT: Final = Statement(next(_ranks), sa.insert(t.event).inline())
+SCHEDULE_MOVED: Final = _update(t.schedule, ("pipeline", "spec"), ("next_at",), exactly=False)
+DEADLINE: Final = _keep_first(t.deadline, ("id",))
+DEADLINE_MOVED: Final = _update(t.deadline, ("id",), ("state",), exactly=False)
+DEADLINE_RUN: Final = _update(t.deadline, ("id",), ("run",), exactly=False)
+OUTBOX_SUPERSEDED: Final = _text(
+    "UPDATE outbox SET state = 'superseded' WHERE incident = :incident AND route = :route AND part = 'root'"
+    " AND state = 'pending' AND attempts = 0"
+)
+OUTBOX: Final = _insert(t.outbox)
+OUTBOX_MOVED: Final = _update(
+    t.outbox, ("id",), ("state", "due", "attempts", "doubt", "error", "sent_at"), exactly=False
+)
+RECEIPT: Final = _upsert(t.receipt, ("incident", "route"))
+COMMAND: Final = _insert(t.command)
+COMMAND_DONE: Final = _update(t.command, ("id",), ("done_at", "result", "error"), exactly=False)
+LANE_MOVED: Final = _update(t.lane, ("instance",), ("not_before", "tokens", "circuit", "next_sweep"), exactly=False)
+META: Final = _upsert(t.meta, ("key",))
