@@ -66,7 +66,7 @@ class Reply:
         """
         try:
             return json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):  # the second: brackets nested without end
             self.unreadable("not JSON")
 
     def object(self) -> dict[str, Any]:
@@ -180,7 +180,7 @@ class Wire:
                 body = await self._body(response, what, read=read)
         except httpx.InvalidURL as err:
             raise ConfigError(f"{what}: {self._clean(str(err))}") from err
-        except httpx.TransportError as err:
+        except (httpx.TransportError, httpx.DecodingError) as err:
             self._silence(err, what, sent=sent or self._context.transport is not None, read=read)
         reply = Reply(
             status=response.status_code,
@@ -203,7 +203,7 @@ class Wire:
             parts.append(part)
         return b"".join(parts)
 
-    def _silence(self, err: httpx.TransportError, what: str, *, sent: bool, read: bool) -> NoReturn:
+    def _silence(self, err: httpx.RequestError, what: str, *, sent: bool, read: bool) -> NoReturn:
         words = self._clean(str(err)) or type(err).__name__
         never = isinstance(
             err, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.UnsupportedProtocol
