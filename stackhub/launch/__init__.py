@@ -7,6 +7,7 @@
 A connector builds on `ProcessJobs`, which turns these into the contract's answers.
 """
 
+from stackhub.launch.commands import CommandJobs
 from stackhub.launch.environment import environment
 from stackhub.launch.jobs import ProcessJobs
 from stackhub.launch.launcher import Launcher
@@ -14,6 +15,7 @@ from stackhub.launch.process import Command, Elsewhere, Ended, Lost, NeverBegan,
 
 __all__ = [
     "Command",
+    "CommandJobs",
     "Elsewhere",
     "Ended",
     "Launcher",

@@ -20,7 +20,7 @@ class ProcessJobs:
     A handle is the launcher's with the connector's own facts beside it: ``start`` and ``find`` take them as ``facts``
     (the same for the same job). ``repeatable: true`` among them lets a lost process be tried again.
 
-    ``finish`` says what an end amounts to, ``going`` how far a job is; ``ladder`` is what a cancel sends, one at a time.
+    ``finish`` says what an end amounts to, ``going`` how far a job is; ``ladder`` is what cancels send, one each.
     """
 
     def __init__(

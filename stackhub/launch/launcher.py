@@ -75,7 +75,6 @@ class Launcher:
         except OSError as err:
             raise Unavailable(f"cannot start a process in {place.path}: {err.strerror}") from None
         if pid:
-            watch.adopt(pid)
             self._watch.add(pid)
         return {"host": self.host, "key": key}
 
@@ -95,7 +94,7 @@ class Launcher:
     def find(self, key: str) -> Handle | None:
         """Look for what was spawned under a key, by whichever hub of this host; None: nothing was, for certain."""
         place = Place(self.place(key))
-        if place.begun or place.under_way or place.begun:  # asked again: it may have begun between the two
+        if place.begun() or place.under_way() or place.begun():  # asked again: it may have begun between the two
             return {"host": self.host, "key": key}
         return None
 
@@ -134,11 +133,8 @@ class Launcher:
             raise Rejected(f"process {began.pid} cannot be told from others on this system: stop it by hand")
         if not began.job_lives:
             return
-        rungs = place.path / "climbed"
-        step = int(rungs.read_text() or 0) if rungs.exists() else 0
-        rungs.write_text(str(step + 1))
         try:
-            os.killpg(began.pid, ladder[min(step, len(ladder) - 1)])
+            os.killpg(began.pid, ladder[place.climb(len(ladder))])
         except ProcessLookupError:
             return
         except PermissionError:
@@ -152,6 +148,10 @@ class Launcher:
         """Return the last lines of a job's file, at most ``most`` characters."""
         return Place(self.directory(handle)).tail(name, most)
 
+    def lines(self, handle: Handle, name: str, offset: int, most: int) -> tuple[str, int]:
+        """Read a job's file as text: what `Logs.read_log` wants."""
+        return Place(self.directory(handle)).lines(name, offset, most)
+
     async def sweep(self, older_than: timedelta) -> int:
         """Remove the directories of jobs that ended longer ago than that; return how many."""
         return await anyio.to_thread.run_sync(self._sweep, older_than)
@@ -159,16 +159,16 @@ class Launcher:
     def _spawn(self, place: Place, command: Command, said: bytes) -> int:
         """Start a shim; 0: this key has one. Whoever holds `claim` is the only one who may."""
         place.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if place.begun:
+        if place.begun():
             return 0
         claim = os.open(place.path / "claim", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if place.begun:  # and ended, between our first question and the lock
+            if place.begun():  # and ended, between our first question and the lock
                 return 0
             for name, body in command.files.items():
                 _put(place.path / name, body)
-            return request.start(place.path, said, claim)
+            return watch.adopt(request.start(place.path, said, claim))
         except BlockingIOError:  # another's spawn of this key is under way
             return 0
         finally:

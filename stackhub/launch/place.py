@@ -10,9 +10,11 @@ No pid is believed to be alive because a process has it. That a process is dead 
 the same pid namespace only; it matters where the shim was killed and a stranger left behind holds the lock.
 """
 
+import codecs
 import fcntl
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,12 +59,10 @@ class Place:
 
     path: Path
 
-    @property
     def begun(self) -> bool:
         """Whether something was run here."""
         return (self.path / "lock").exists()
 
-    @property
     def under_way(self) -> bool:
         """Whether a spawn has been made here of which nothing has come yet."""
         return bool(self.held("claim"))
@@ -74,7 +74,7 @@ class Place:
             return ended
         held = self.held("lock")
         if held is None:
-            if self.under_way:
+            if self.under_way():
                 return Running(self.since())
             held = self.held("lock")  # it may have begun between the two questions
         if held is None:
@@ -143,6 +143,24 @@ class Place:
         except FileNotFoundError:
             return b"", offset
         return data, offset + len(data)
+
+    def lines(self, name: str, offset: int, most: int) -> tuple[str, int]:
+        """Read a text from byte ``offset`` on: whole lines where there are any, and never half a character."""
+        data, _ = self.read(name, offset, most)
+        end = data.rfind(b"\n") + 1 or len(data)
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        text = decoder.decode(data[:end])
+        kept, _ = decoder.getstate()  # the beginning of a character whose rest has not come yet
+        if not text:
+            return kept.decode("utf-8", "replace"), offset + end
+        return text, offset + end - len(kept)
+
+    def climb(self, rungs: int) -> int:
+        """Count one more step up a ladder, kept in empty files, for which a full disk has room; return which it is."""
+        step = sum((self.path / f"rung.{n}").exists() for n in range(rungs))
+        with suppress(OSError):
+            (self.path / f"rung.{step}").touch(mode=0o600)
+        return min(step, rungs - 1)
 
     def tail(self, name: str, most: int) -> str:
         """Return a file's last lines; of a single long one its end."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from signal import Signals
 from typing import TypeAlias
 
 
@@ -43,6 +44,16 @@ class Ended:
     def ok(self) -> bool:
         """Whether it ended with code 0."""
         return self.code == 0
+
+    @property
+    def how(self) -> str:
+        """Say how it ended, in a few words."""
+        if self.signal is None:
+            return f"exit code {self.code}"
+        try:
+            return f"ended by {Signals(self.signal).name}"
+        except ValueError:  # a real-time signal has no name
+            return f"ended by signal {self.signal}"
 
 
 @dataclass(frozen=True, slots=True)

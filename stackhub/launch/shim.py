@@ -13,7 +13,7 @@ double its start), and all of it before the job begins, so that an upgrade may r
     record   how it ended: there before the lock goes; its room on the disk is taken before the job begins
 """
 
-import _signal  # `signal` makes enums of these, which takes longer than all that is done here
+import _signal  # type: ignore[import-not-found]  # `signal` makes enums of these, which takes longer than all that is done here
 import _thread
 import errno
 import os
@@ -163,7 +163,7 @@ def become(request: Request, streams: tuple[int, int, int], ready: int, go: int,
             os.dup2(fd, target)
         os.umask(umask)
         os.chdir(request.cwd)
-        os.execvpe(request.argv[0], request.argv, request.env)
+        os.execvpe(request.argv[0], request.argv, request.env)  # noqa: S606 - a shell is asked for by name, if at all
     except OSError as err:
         where = request.cwd if err.filename == request.cwd else request.argv[0]
         os.write(2, b"stackhub: cannot run in %s: " % where if where is request.cwd else b"stackhub: %s: " % where)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 from collections.abc import Callable
 
 from stackhub.launch import shim
@@ -10,17 +11,22 @@ _children: set[int] = set()
 """Shims that this very process started and has not buried; until then no other process can have their pids."""
 
 
-def adopt(pid: int) -> None:
-    """Take note of a child, and bury those that have ended meanwhile."""
+_burials = threading.Lock()
+
+
+def adopt(pid: int) -> int:
+    """Take note of a child, and bury those that have ended meanwhile; return it. Safe from any thread."""
     for child in tuple(_children):
         bury(child)
     _children.add(pid)
+    return pid
 
 
 def bury(pid: int) -> None:
     """Take a dead child of ours out of the process table; nobody else's, and no living one."""
-    if pid in _children and os.waitpid(pid, os.WNOHANG)[0]:
-        _children.discard(pid)
+    with _burials:
+        if pid in _children and os.waitpid(pid, os.WNOHANG)[0]:
+            _children.discard(pid)
 
 
 class Watch:
