@@ -13,7 +13,7 @@ import httpx
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from stackhub.contract import Context, Limits, Operation, Options, Role, Settings, StartIs
+from stackhub.contract import Connector, Context, Limits, Operation, Options, Role, Settings, StartIs
 from stackhub.contract.sandbox import FakeVendor, World
 from stackhub.wire import connect
 from stackhub_fivetran.client import PAGE, Account
@@ -114,4 +114,4 @@ class _Connector:
         return FakeFivetran(world)
 
 
-connector: Final = _Connector()
+connector: Final[Connector] = _Connector()

@@ -112,7 +112,8 @@ class FakeFivetran(Lines):
                 return _no(HTTPStatus.NOT_FOUND, "NotFound", f"No such resource: {method} {path}")
 
     def _list(self, query: Mapping[str, str]) -> Answer:
-        limit = int(query.get("limit", "100"))
+        asked = query.get("limit", "100")
+        limit = int(asked) if asked.isdecimal() else 0
         if not 1 <= limit <= 1000:  # noqa: PLR2004 - the documented bounds
             return _no(HTTPStatus.BAD_REQUEST, "InvalidInput", "limit must be from 1 to 1000")
         chosen = [
