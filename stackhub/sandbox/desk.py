@@ -125,13 +125,15 @@ def playbill(stage: "Stage", url: str) -> str:
     parts = ["stackhub sandbox: fake vendors, as awkward as the real ones. Nothing here leaves this machine."]
     for name, variables in sorted(stage.environment(url).items()):
         lines = [f"== {name}   {url}/{name}", *(f"{feed.name}  ({feed.id})" for feed in stage.feeds(name))]
-        parts.append("\n".join([*lines, f"{name}.env:", *(f"  {key}={value}" for key, value in variables.items())]))
+        parts.append(
+            "\n".join([*lines, f"{name}.env:", *(f"  {key}={_quoted(value)}" for key, value in variables.items())])
+        )
     syncs = [name for name, vendor in sorted(stage.vendors.items()) if isinstance(vendor, SyncVendor)]
     for name in syncs[:1]:
         connection = next((feed.name for feed in stage.feeds(name)), "NAME")
         order: dict[str, Any] = {
             "connection": connection,
-            "turns": [{"ends": "badly", "reason": "the source's quota is exhausted"}],
+            "turns": [{"ends": "badly", "reason": "quota exhausted"}],
         }
         parts.append(f"The next sync ends badly:\n  curl -d {shlex.quote(json.dumps(order))} {url}/_sandbox/{name}")
     for name in sorted(stage.vendors)[:1]:
@@ -141,3 +143,8 @@ def playbill(stage: "Stage", url: str) -> str:
             f"What has been asked of it, and what it shows:\n  curl {url}/_sandbox/{name}"
         )
     return "\n\n".join(parts) + "\n"
+
+
+def _quoted(value: str) -> str:
+    """Write a value as an env file wants it: ``#`` begins a comment, except between quotes."""
+    return f'"{value}"' if set(value) & set("# ") else value

@@ -1,6 +1,7 @@
 """The demo's env files and pipeline, against the fake vendors that come with the connectors."""
 
 from contextlib import asynccontextmanager
+from io import StringIO
 
 import httpx
 import pytest
@@ -44,6 +45,18 @@ async def test_an_env_file_of_the_demo_holds_what_the_vendor_asks_for(name):
     async with a_stage() as stage:
         wanted = stage.environment(f"http://127.0.0.1:{PORT}")[name]
     assert dotenv_values(demo_directory() / f"{name}.env") == dict(wanted)
+
+
+async def test_what_the_front_page_prints_can_be_pasted_into_an_env_file():
+    url = f"http://127.0.0.1:{PORT}"
+    async with (
+        a_stage() as stage,
+        httpx.AsyncClient(transport=httpx.ASGITransport(stage), base_url=url) as client,
+    ):
+        printed = [line for line in (await client.get("/")).text.splitlines() if line.startswith("  ")]
+        wanted = {key: value for one in stage.environment(url).values() for key, value in one.items()}
+    pasted = dotenv_values(stream=StringIO("\n".join(line for line in printed if "curl" not in line)))
+    assert pasted == wanted
 
 
 async def test_every_vendor_of_the_demo_has_an_env_file():
