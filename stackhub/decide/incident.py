@@ -118,7 +118,7 @@ def _tell(
     facet = head(incident)
     knows = dict(incident.routes)
     posts: list[Post] = []
-    for route in routes:
+    for route in (*routes, *_left_behind(incident, routes)):
         known = knows.get(route.id)
         if known is None and (event is Event.RESOLVED or not route.on & set(incident.facets)):
             continue
@@ -127,8 +127,20 @@ def _tell(
         first = known is None
         told = _message(incident, facet, voice, now, Event.OPENED if first else event, severity)
         posts += _posts(route, incident, told, known, cause, entry, now)
-        knows[route.id] = Knows(severity=severity, cause=cause)
+        knows[route.id] = Knows(
+            severity=severity, cause=cause, instance=route.instance, speaks=route.speaks, options=route.options
+        )
     return Change(incident=replace(incident, routes=knows), posts=tuple(posts))
+
+
+def _left_behind(incident: Incident, routes: Sequence[RouteIn]) -> list[RouteIn]:
+    """Return the routes that know of the incident and are not configured any more: they are told how it goes on."""
+    now = {route.id for route in routes}
+    return [
+        RouteIn(id=name, instance=known.instance, speaks=Speaks(known.speaks), on=frozenset(), options=known.options)
+        for name, known in incident.routes.items()
+        if name not in now
+    ]
 
 
 def _posts(

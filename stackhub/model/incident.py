@@ -8,6 +8,7 @@ At most one is open for a key. Keys: ``pipeline:<name>``, ``instance:<name>``, `
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from stackhub.model.pipeline import Told
 from stackhub.model.words import Severity
@@ -31,10 +32,13 @@ class Facet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Knows:
-    """What one route has been told so far."""
+    """What one route has been told so far, and how to tell it more, whatever is configured by then."""
 
     severity: Severity
     cause: str  # what an alarm is raised again for when it changes
+    instance: str
+    speaks: str
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

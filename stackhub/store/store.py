@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import anyio
 import anyio.to_thread
 import sqlalchemy as sa
 
@@ -45,7 +46,7 @@ async def open_store(
     Raises:
         StoreUnusable: another hub holds it, it is no stackhub database, or one of a newer version.
     """
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    await anyio.Path(state).mkdir(parents=True, exist_ok=True, mode=0o700)
     path = database.path_of(url)
     held = HubLock.take(state / "hub.lock") if lock and path is not None else None
     made = None

@@ -1,0 +1,165 @@
+"""What an incident says: the words for a failure, a lateness, a stall. Pure.
+
+The root cause comes first: the step that failed by itself, not those that could not run because of it.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from stackhub.contract import Severity
+from stackhub.model.incident import Facet
+from stackhub.model.pipeline import Pipeline, Told
+from stackhub.model.run import OpenRun
+from stackhub.model.step import OPEN, Step, StepState
+
+LISTED = 5  # names in a list before it becomes a count
+
+
+def failed(open_run: OpenRun, now: datetime, *, following: datetime | None, contact: str) -> Facet:
+    """Say that a run has failed, or is going to: a step of it has failed for good."""
+    run, pipeline = open_run.run, open_run.pipeline
+    broken = [step for step in open_run.steps.values() if step.state is StepState.FAILED]
+    blocked = [step.task for step in open_run.steps.values() if step.state is StepState.UPSTREAM_FAILED]
+    cause = broken[0]
+    more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
+    task = pipeline.task(cause.task)
+    facts = [
+        ("What failed", f"{cause.task} ({task.connector}.{task.operation}{_of(task.options)})"),
+        *((("Also failed", listed([step.task for step in broken[1:]])),) if more else ()),
+        ("Attempts", f"{cause.attempt} of {task.retries.attempts}"),
+        ("Blocked", f"{listed(blocked)}: not run" if blocked else "nothing else"),
+        ("Interval", f"{stamp(run.interval.start)} to {stamp(run.interval.end)}"),
+        *((("Owner", pipeline.owner),) if pipeline.owner else ()),
+        ("Run", run.id),
+    ]
+    return Facet(
+        kind=Told.FAILED,
+        since=now,
+        severity=Severity.ERROR,
+        title=f"{pipeline.name} failed: {cause.task}{more}",
+        error=cause.error or cause.note,
+        summary=_next(open_run, cause, following),
+        facts=tuple(facts),
+        links=_links(cause, run.id, contact),
+        run=run.id,
+        covers=run.interval.end,
+    )
+
+
+def late(
+    pipeline: Pipeline,
+    open_run: OpenRun | None,
+    now: datetime,
+    *,
+    text: str,
+    at: datetime,
+    covers: datetime | None,
+    contact: str,
+) -> Facet:
+    """Say that a deadline has passed and the data is not there."""
+    if open_run is None:
+        waiting, facts = "no run was started", [("Run", "none")]
+        links: tuple[tuple[str, str], ...] = ()
+    else:
+        still = [step for step in open_run.steps.values() if step.state in OPEN and step.state is not StepState.WAITING]
+        behind = [step.task for step in open_run.steps.values() if step.state is StepState.WAITING]
+        waiting = "; ".join(_doing(step, now) for step in still[:LISTED]) or f"the run is {open_run.run.state}"
+        facts = [("Waiting on", waiting), *((("Then", listed(behind)),) if behind else ()), ("Run", open_run.run.id)]
+        links = _links(still[0] if still else None, open_run.run.id, contact)
+    return Facet(
+        kind=Told.LATE,
+        since=now,
+        severity=Severity.ERROR,
+        title=f"{pipeline.name} is late: {text}",
+        summary=f"The deadline was {stamp(at)}. It resolves itself when a run succeeds.",
+        facts=(*facts, *((("Owner", pipeline.owner),) if pipeline.owner else ())),
+        links=links,
+        run=open_run.run.id if open_run else "",
+        covers=covers,
+    )
+
+
+def stalled(open_run: OpenRun, step: Step, now: datetime, *, contact: str) -> Facet:
+    """Say that a step's tool gives no answer that makes sense, so nobody knows how the job stands."""
+    pipeline = open_run.pipeline
+    since = step.odd_since or now
+    return Facet(
+        kind=Told.STALLED,
+        since=since,
+        severity=Severity.WARNING,
+        title=f"{pipeline.name}: lost sight of {step.task}",
+        error=step.note,
+        summary="The step stays open and is asked after; nothing that needs it is started.",
+        facts=(("Since", stamp(since)), ("Run", open_run.run.id)),
+        links=_links(step, open_run.run.id, contact),
+        run=open_run.run.id,
+        covers=open_run.run.interval.end,
+    )
+
+
+def account_down(instance: str, error: str, now: datetime, *, refused: bool, stalled_steps: int) -> Facet:
+    """Say that an account cannot be reached, or refuses our credentials."""
+    what = "refuses its credentials" if refused else "does not answer"
+    then = (
+        "A person must mend the credentials; it is tried again every few minutes."
+        if refused
+        else "It is tried again every few minutes; what waits for it goes on by itself."
+    )
+    return Facet(
+        kind=Told.STALLED,
+        since=now,
+        severity=Severity.ERROR,
+        title=f"{instance} {what}",
+        error=error,
+        summary=then,
+        facts=(("Stalled steps", str(stalled_steps)),) if stalled_steps else (),
+    )
+
+
+def trouble(title: str, error: str, summary: str, now: datetime) -> Facet:
+    """Say that the hub itself has a problem."""
+    return Facet(kind=Told.STALLED, since=now, severity=Severity.WARNING, title=title, error=error, summary=summary)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Write names as a short list."""
+    if len(names) <= LISTED:
+        return ", ".join(names)
+    return f"{', '.join(names[:LISTED])} and {len(names) - LISTED} more"
+
+
+def stamp(at: datetime) -> str:
+    """Write a time for people."""
+    return at.strftime("%Y-%m-%d %H:%M:%S UTC").replace(":00 UTC", " UTC")
+
+
+def span(length: timedelta) -> str:
+    """Write a length of time for people: 45s, 12m 05s, 3h 20m."""
+    seconds = int(length.total_seconds())
+    if seconds < 60:  # noqa: PLR2004 - seconds in a minute
+        return f"{seconds}s"
+    if seconds < 3600:  # noqa: PLR2004 - seconds in an hour
+        return f"{seconds // 60}m {seconds % 60:02d}s"
+    return f"{seconds // 3600}h {seconds % 3600 // 60:02d}m"
+
+
+def _of(options: object) -> str:
+    named = options.get("connection") if isinstance(options, dict) else None
+    return f" {named}" if named else ""
+
+
+def _doing(step: Step, now: datetime) -> str:
+    since = f" for {span(now - step.began_at)}" if step.began_at else ""
+    return f"{step.task} ({step.state}{since})"
+
+
+def _links(step: Step | None, run: str, contact: str) -> tuple[tuple[str, str], ...]:
+    url = str(step.handle.get("url", "")) if step is not None and step.handle else ""
+    return (*((("Open in its tool", url),) if url else ()), *((("Run", f"{contact}/runs/{run}"),) if contact else ()))
+
+
+def _next(open_run: OpenRun, cause: Step, following: datetime | None) -> str:
+    then = f" The next run is due {stamp(following)}." if following else ""
+    if cause.may_have_run:
+        return f"It may have run: look there first, then `stackhub retry {open_run.run.id}`.{then}"
+    return f"Nothing is tried again by itself: `stackhub retry {open_run.run.id}` goes on from the failure.{then}"

@@ -1,0 +1,107 @@
+"""How a run comes into the world: the run, its deadlines and its first line of history, as rows of one transaction."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from stackhub.clock import Clock
+from stackhub.decide import create
+from stackhub.decide.deadline import deadlines
+from stackhub.decide.ends import Rule
+from stackhub.decide.run import Begin, decide
+from stackhub.engine.board import Board
+from stackhub.model.ids import Ids
+from stackhub.model.pipeline import Pipeline
+from stackhub.model.run import Interval, OpenRun, Trigger
+from stackhub.store import transaction as tx
+from stackhub.store.rows import happened, run_made
+from stackhub.store.tables import micros
+from stackhub.store.transaction import Op
+
+
+class Births:
+    """Makes runs; they are adopted by the board after their transaction has been committed."""
+
+    def __init__(self, board: Board, clock: Clock, ids: Ids) -> None:
+        self._board = board
+        self._clock = clock
+        self._ids = ids
+
+    def new(
+        self,
+        pipeline: Pipeline,
+        rules: Mapping[str, Rule],
+        trigger: Trigger,
+        *,
+        interval: Interval | None = None,
+        last_end: datetime | None = None,
+        run_id: str = "",
+        tick: datetime | None = None,
+        reason: str = "",
+        origin: Mapping[str, Any] | None = None,
+    ) -> tuple[OpenRun, list[Op]]:
+        """Make a run and its rows. Without an interval it stands for what came since ``last_end``."""
+        now = self._clock.now()
+        made = create.new(
+            pipeline,
+            run_id=run_id or self._ids.make(now),
+            trigger=trigger,
+            interval=interval or Interval(start=min(last_end or now, now), end=now),
+            now=now,
+            tick=tick,
+            reason=reason,
+            origin=origin,
+        )
+        return self.born(made, rules)
+
+    def born(self, made: OpenRun, rules: Mapping[str, Rule]) -> tuple[OpenRun, list[Op]]:
+        """Return a new run, begun where it is its turn, and its rows."""
+        now = self._clock.now()
+        run = made.run
+        ops = [
+            happened(now, "created", pipeline=run.pipeline, run=run.id, text=run.reason or f"trigger: {run.trigger}")
+        ]
+        if not self._board.runs(run.pipeline):
+            decision = decide(made, [Begin()], rules, now)
+            if decision is not None:
+                made = decision.open
+                ops += [
+                    happened(
+                        now, m.kind, pipeline=run.pipeline, run=run.id, task=m.task, text=m.text, attempt=m.attempt
+                    )
+                    for m in decision.moments
+                ]
+        if made.pipeline.sla is not None and not run.retry_of:
+            ops += deadline_rows(made.pipeline, run.interval, created_at=now, tick=run.tick, run_id=run.id)
+        return made, [*run_made(made), *ops]
+
+
+def deadline_rows(
+    pipeline: Pipeline, interval: Interval, *, created_at: datetime, tick: datetime | None, run_id: str
+) -> list[Op]:
+    """Return the deadlines of a tick, or of a run without one. They exist even where no run was started."""
+    if pipeline.sla is None:
+        return []
+    named = run_id or f"{pipeline.name}:{micros(tick or created_at)}"
+    return [
+        Op(
+            tx.DEADLINE,
+            {
+                "id": f"{named}:{found.kind}",
+                "pipeline": pipeline.name,
+                "run": run_id or None,
+                "kind": found.kind,
+                "at": micros(found.at),
+                "text": found.text,
+                "state": "open",
+                "covers": micros(interval.end),
+            },
+        )
+        for found in deadlines(pipeline.sla, tick=tick, started_at=None, created_at=created_at)
+    ]
+
+
+def with_origin(made: OpenRun, **origin: Any) -> OpenRun:
+    """Return a run that remembers where it came from."""
+    return replace(made, run=replace(made.run, origin={**made.run.origin, **origin}))

@@ -1,0 +1,197 @@
+"""The open runs, and the one place where they are decided.
+
+Within a hub one run is decided by one task at a time; what is heard while its commit is in flight is decided together
+in the next. What stands here is replaced only after COMMIT, so nothing reads uncommitted state.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+
+from stackhub.clock import Clock
+from stackhub.decide.ends import Rule
+from stackhub.decide.run import Decision, Order, decide
+from stackhub.decide.step import Heard
+from stackhub.engine.bell import Crier
+from stackhub.errors import LostLane, StaleRun, StoreUnavailable
+from stackhub.model.pipeline import Pipeline
+from stackhub.model.run import OpenRun, RunState
+from stackhub.model.step import AT_WORK, OPEN, Step
+from stackhub.store import queries
+from stackhub.store.store import Store
+
+log = structlog.get_logger()
+Item: TypeAlias = Heard | Order | None
+"""What may be told to a run; None lets time pass."""
+
+
+class Keeper(Protocol):
+    """Commits a decision with all that follows from it."""
+
+    async def keep(self, before: OpenRun, decision: Decision, told: Sequence[Item]) -> None:
+        """Commit. Raises `StaleRun` or `LostLane`; nothing was committed then."""
+        ...
+
+
+@dataclass(slots=True)
+class _Slot:
+    open: OpenRun
+    rules: dict[str, Rule]
+    told: list[tuple[Sequence[Item], anyio.Event, list[BaseException]]] = field(default_factory=list)
+    busy: bool = False
+
+
+class Board:
+    """Every open run, as last committed."""
+
+    def __init__(
+        self, store: Store, clock: Clock, rules: Callable[[Pipeline], dict[str, Rule]], group: TaskGroup
+    ) -> None:
+        self.crier = Crier()
+        self.on_moved: list[Callable[[OpenRun, Sequence[Step]], None]] = []
+        self._store = store
+        self._clock = clock
+        self._rules = rules
+        self._group = group
+        self._keeper: Keeper | None = None
+        self._slots: dict[str, _Slot] = {}
+        self._of_instance: dict[str, dict[tuple[str, str], Step]] = {}
+
+    def attach(self, keeper: Keeper) -> None:
+        """Say who commits."""
+        self._keeper = keeper
+
+    def adopt(self, open_run: OpenRun) -> None:
+        """Attend a run that has been committed."""
+        if open_run.run.ended_at is not None or open_run.run.id in self._slots:
+            return
+        self._slots[open_run.run.id] = _Slot(open_run, self._rules(open_run.pipeline))
+        self._index(open_run.steps.values())
+        self._publish(open_run, tuple(open_run.steps.values()))
+
+    def get(self, run_id: str) -> OpenRun | None:
+        """Return an open run as last committed."""
+        slot = self._slots.get(run_id)
+        return slot.open if slot else None
+
+    def runs(self, pipeline: str = "") -> list[OpenRun]:
+        """Return the open runs, oldest first."""
+        found = [slot.open for slot in self._slots.values() if pipeline in ("", slot.open.run.pipeline)]
+        return sorted(found, key=lambda open_run: open_run.run.id)
+
+    def steps(self, instance: str) -> list[Step]:
+        """Return the open steps of a lane, those of older runs first."""
+        return sorted(self._of_instance.get(instance, {}).values(), key=lambda step: step.run)
+
+    def at_work(self, pipeline: str) -> int:
+        """Count the steps of a pipeline that are at work, over all its runs."""
+        return sum(
+            step.state in AT_WORK
+            for slot in self._slots.values()
+            if slot.open.run.pipeline == pipeline
+            for step in slot.open.steps.values()
+        )
+
+    def shared(self, step: Step) -> bool:
+        """Say whether another open step holds the same job."""
+        mine = _job(step)
+        return mine is not None and any(
+            _job(other) == mine
+            for key, other in self._of_instance.get(step.instance, {}).items()
+            if key != (step.run, step.task)
+        )
+
+    def would_change(self, run_id: str, heard: Heard) -> bool:
+        """Say whether hearing this would change anything: a look that brings nothing new costs no commit."""
+        slot = self._slots.get(run_id)
+        return slot is not None and decide(slot.open, [heard], slot.rules, self._clock.now()) is not None
+
+    async def tell(self, run_id: str, *items: Item) -> OpenRun | None:
+        """Decide a run anew with what was heard; returns it as committed, None when it has ended before.
+
+        Raises:
+            LostLane: the lane that heard it is not ours any more; what was heard is dropped.
+        """
+        slot = self._slots.get(run_id)
+        if slot is None:
+            return None
+        done, failure = anyio.Event(), list[BaseException]()
+        slot.told.append((items, done, failure))
+        if not slot.busy:
+            slot.busy = True
+            self._group.start_soon(self._decide, slot)
+        await done.wait()
+        if failure:
+            raise failure[0]
+        return slot.open
+
+    async def _decide(self, slot: _Slot) -> None:
+        while slot.told:
+            told, slot.told = slot.told, []
+            items = [item for group, _, _ in told for item in group]
+            try:
+                await self._commit(slot, items)
+            except (LostLane, StoreUnavailable) as err:
+                for _, _, failure in told:
+                    failure.append(err)
+            for _, done, _ in told:
+                done.set()
+        slot.busy = False
+
+    async def _commit(self, slot: _Slot, items: Sequence[Item]) -> None:
+        assert self._keeper is not None  # noqa: S101 - attached before the first run is adopted
+        while True:
+            before = slot.open
+            heard = [item for item in items if item is not None]
+            decision = decide(before, heard, slot.rules, self._clock.now())
+            if decision is None:
+                return
+            try:
+                await self._keeper.keep(before, decision, items)
+            except StaleRun:
+                await self._reload(slot)
+                continue
+            slot.open = decision.open
+            self._index(decision.changed)
+            if decision.ended:
+                del self._slots[before.run.id]
+            self._publish(decision.open, decision.changed)
+            return
+
+    async def _reload(self, slot: _Slot) -> None:
+        """Read a run that moved under us, and decide again with the same answers: they were paid for."""
+        found = await self._store.read(lambda connection: queries.run(connection, slot.open.run.id))
+        if found is None:
+            raise LostLane(f"run {slot.open.run.id} is gone")
+        log.info("run was stale, read again", run=found.run.id, version=found.run.version)
+        slot.open = found
+        self._index(found.steps.values())
+
+    def _index(self, steps: Iterable[Step]) -> None:
+        for step in steps:
+            lane = self._of_instance.setdefault(step.instance, {})
+            if step.state in OPEN:
+                lane[step.run, step.task] = step
+            else:
+                lane.pop((step.run, step.task), None)
+
+    def _publish(self, open_run: OpenRun, changed: Sequence[Step]) -> None:
+        for listener in self.on_moved:
+            listener(open_run, changed)
+        self.crier.cry()
+
+
+def _job(step: Step) -> tuple[tuple[str, Any], ...] | None:
+    if not step.handle:
+        return None
+    return tuple(sorted((name, str(value)) for name, value in step.handle.items() if name not in {"joined", "url"}))
+
+
+def is_first(board: Board, open_run: OpenRun) -> bool:
+    """Say whether a queued run is the next of its pipeline: no other is running, and none has waited longer."""
+    others = [other.run for other in board.runs(open_run.run.pipeline) if other.run.id != open_run.run.id]
+    return not any(other.state is RunState.RUNNING or other.id < open_run.run.id for other in others)

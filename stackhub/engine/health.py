@@ -1,0 +1,103 @@
+"""How a lane's calls go: its circuit, its vendor's wish for patience, and the incident when the account is down."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+
+import structlog
+
+from stackhub.clock import Clock
+from stackhub.contract import ConfigError, Rejected, Unavailable, Unsure
+from stackhub.decide import facets
+from stackhub.decide.circuit import Circuit, went_badly, went_well
+from stackhub.engine.gate import LaneGate
+from stackhub.engine.incidents import Incidents
+from stackhub.errors import StaleRun
+from stackhub.model.codec import dump
+from stackhub.model.pipeline import Told
+from stackhub.store import transaction as tx
+from stackhub.store.store import Store
+from stackhub.store.tables import maybe_micros
+from stackhub.store.transaction import Op, Transaction
+
+log = structlog.get_logger()
+SAME: Final = timedelta(seconds=1)  # a rest that differs by less is the one already kept
+
+
+@dataclass(slots=True, kw_only=True)
+class LaneHealth:
+    """Notes every answer of one lane; what must outlive the hub is committed before the next call."""
+
+    instance: str
+    store: Store
+    incidents: Incidents
+    clock: Clock
+    gate: LaneGate
+    epochs: Callable[[], Mapping[str, int]]
+    stalled: Callable[[], int]  # how many steps wait for this account now
+    ring: Callable[[], None]  # wakes the outboxes
+    circuit: Circuit = field(default_factory=Circuit)
+
+    async def note(self, answer: Any) -> None:
+        """Learn from one answer."""
+        match answer:
+            case Unavailable(retry_after=timedelta() as wait):
+                await self._be_patient(wait)
+            case Unavailable() | ConfigError():
+                await self._set(went_badly(self.circuit, answer, self.clock.now()))
+            case Unsure():
+                pass  # it may have got through
+            case Rejected() | _:
+                await self._set(went_well(self.circuit))
+
+    async def _be_patient(self, wait: timedelta) -> None:
+        until = self.clock.now() + wait
+        if self.gate.not_before is None or until > self.gate.not_before + SAME:
+            self.gate.not_before = until
+            await self.store.apply(Transaction().add(self._row()))
+
+    async def _set(self, circuit: Circuit) -> None:
+        if circuit == self.circuit:
+            return
+        was, self.circuit = self.circuit, circuit
+        if circuit.open == was.open and circuit.refused == was.refused:
+            return
+        key = f"instance:{self.instance}"
+        while True:
+            async with self.incidents.holding(key):
+                transaction = Transaction().add(self._row())
+                change = (
+                    self.incidents.observe(key, self._facet(), transaction)
+                    if circuit.open
+                    else self.incidents.cease(key, [Told.STALLED], transaction, f"{self.instance} answers again")
+                )
+                try:
+                    await self.store.apply(transaction)
+                except StaleRun:
+                    continue
+                self.incidents.committed([change])
+                break
+        if circuit.open:
+            log.warning("an account is down", instance=self.instance, error=circuit.error)
+        else:
+            log.info("an account is back", instance=self.instance)
+        self.ring()
+
+    def _facet(self) -> Any:
+        circuit, now = self.circuit, self.clock.now()
+        return facets.account_down(
+            self.instance, circuit.error, now, refused=circuit.refused, stalled_steps=self.stalled()
+        )
+
+    def _row(self) -> Op:
+        return Op(
+            tx.LANE_MOVED,
+            {
+                "b_instance": self.instance,
+                "n_not_before": maybe_micros(self.gate.not_before),
+                "n_tokens": 0.0,
+                "n_circuit": dump(self.circuit),
+                "n_next_sweep": None,
+            },
+        )

@@ -1,0 +1,120 @@
+"""The open incidents, and the rows that a change of one takes: always part of the transaction that caused it."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
+
+import anyio
+
+from stackhub.clock import Clock
+from stackhub.decide import incident as decide
+from stackhub.decide.incident import Change, RouteIn, Voice
+from stackhub.model.codec import dump
+from stackhub.model.ids import Ids
+from stackhub.model.incident import Facet, Incident
+from stackhub.model.pipeline import Told
+from stackhub.store import transaction as tx
+from stackhub.store.rows import happened, incident_kept
+from stackhub.store.tables import micros
+from stackhub.store.transaction import Op, Transaction
+
+
+class Incidents:
+    """What is wrong now. The cache is replaced only after COMMIT, under the lock of the incident's key."""
+
+    def __init__(
+        self, clock: Clock, ids: Ids, voice: Voice, routes: Callable[[str], Sequence[RouteIn]], *, mute: bool = False
+    ) -> None:
+        self.open: dict[str, Incident] = {}
+        self._clock = clock
+        self._ids = ids
+        self._voice = voice
+        self._routes = routes
+        self._mute = mute
+        self._locks: dict[str, anyio.Lock] = {}
+
+    def load(self, found: Sequence[Incident]) -> None:
+        """Take over what the store holds."""
+        self.open = {incident.key: incident for incident in found}
+
+    @asynccontextmanager
+    async def holding(self, *keys: str) -> AsyncIterator[None]:
+        """Hold these incidents while a change of them is decided and committed."""
+        async with AsyncExitStack() as stack:
+            for key in sorted(set(keys)):
+                await stack.enter_async_context(self._locks.setdefault(key, anyio.Lock()))
+            yield
+
+    def observe(self, key: str, facet: Facet, transaction: Transaction, *, pipeline: str = "") -> Change | None:
+        """Put a facet on the incident of ``key``, opening one where there is none; adds the rows."""
+        now = self._clock.now()
+        was = self.open.get(key)
+        incident = was or Incident(
+            id=self._ids.make(now), key=key, opened_at=now, severity=facet.severity, pipeline=pipeline
+        )
+        change = decide.observe(incident, facet, self._routes(pipeline), self._voice, now)
+        return self._keep(change, was, transaction, now)
+
+    def cease(self, key: str, kinds: Sequence[Told], transaction: Transaction, why: str) -> Change | None:
+        """End facets of the open incident of ``key``, if there is one; adds the rows."""
+        was = self.open.get(key)
+        if was is None:
+            return None
+        now = self._clock.now()
+        change = decide.cease(was, kinds, self._routes(was.pipeline), self._voice, now, why)
+        return self._keep(change, was, transaction, now)
+
+    def covered(self, key: str, until: datetime) -> list[Told]:
+        """Return the facets of an open incident that the success of a run up to ``until`` ends."""
+        was = self.open.get(key)
+        facets: Mapping[Told, Facet] = was.facets if was else {}
+        return [kind for kind, facet in facets.items() if facet.covers is None or facet.covers <= until]
+
+    def committed(self, changes: Sequence[Change | None]) -> None:
+        """Put what has been committed in place of what was known."""
+        for change in changes:
+            if change is not None and change.incident.resolved_at is not None:
+                self.open.pop(change.incident.key, None)
+            elif change is not None:
+                self.open[change.incident.key] = change.incident
+
+    def _keep(
+        self, change: Change | None, was: Incident | None, transaction: Transaction, now: datetime
+    ) -> Change | None:
+        if change is None:
+            return None
+        new = change.incident
+        kind = "resolved" if new.resolved_at else "opened" if was is None else "updated"
+        text = new.resolution if new.resolved_at else decide.head(new).title
+        transaction.add(
+            incident_kept(new, was.version if was else None),
+            happened(now, f"incident_{kind}", pipeline=new.pipeline, text=f"{new.id}: {text}"),
+        )
+        if not self._mute:
+            transaction.add(*self._posted(change, now))
+        return change
+
+    def _posted(self, change: Change, now: datetime) -> list[Op]:
+        ops = []
+        for post in change.posts:
+            names = {"incident": change.incident.id, "route": post.route.id}
+            if post.part.value == "root" and post.due <= now:
+                ops.append(Op(tx.OUTBOX_SUPERSEDED, names))
+            row = {
+                **names,
+                "id": self._ids.make(now),
+                "instance": post.route.instance,
+                "seq": post.seq,
+                "part": post.part.value,
+                "options": dump(post.route.options),
+                "message": dump(post.message),
+                "state": "pending",
+                "due": micros(post.due),
+                "attempts": 0,
+                "doubt": 0,
+                "error": "",
+                "created_at": micros(now),
+                "sent_at": None,
+            }
+            ops.append(Op(tx.OUTBOX, row))
+        return ops

@@ -1,0 +1,157 @@
+"""Commits a decision with all that follows from it, together or not at all.
+
+The run, its steps, their history, the landings they saw, the incident they open or end with the messages it takes,
+and the runs of pipelines that wait for this one.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import anyio
+from anyio.abc import TaskGroup
+
+from stackhub.clock import Clock
+from stackhub.contract import Finished, Pending
+from stackhub.decide import facets
+from stackhub.decide.ends import Rule
+from stackhub.decide.incident import Change
+from stackhub.decide.run import Begin, Decision
+from stackhub.decide.step import Heard
+from stackhub.engine.births import Births
+from stackhub.engine.board import Board, Item, is_first
+from stackhub.engine.incidents import Incidents
+from stackhub.model.pipeline import Pipeline, Told
+from stackhub.model.run import OpenRun, RunState, Trigger
+from stackhub.model.step import StepState
+from stackhub.store.rows import consumed, happened, landed, node_kept, run_moved, step_moved
+from stackhub.store.store import Store
+from stackhub.store.transaction import Op, Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a decision's consequences depend on, asked for anew each time."""
+
+    epochs: Callable[[], Mapping[str, int]]  # of the lanes that are ours
+    downstream: Callable[[str], Sequence[Pipeline]]  # pipelines that start when this one has succeeded
+    rules: Callable[[Pipeline], Mapping[str, Rule]]
+    following: Callable[[str], datetime | None]  # when a pipeline's next run is due
+    ring: Callable[[], None]  # wakes the outboxes
+    contact: str = ""
+
+
+class RunKeeper:
+    """Keeps decisions about runs."""
+
+    def __init__(
+        self,
+        store: Store,
+        board: Board,
+        incidents: Incidents,
+        births: Births,
+        clock: Clock,
+        around: Surroundings,
+        group: TaskGroup,
+    ) -> None:
+        self._store = store
+        self._board = board
+        self._incidents = incidents
+        self._births = births
+        self._clock = clock
+        self._around = around
+        self._group = group
+
+    async def keep(self, before: OpenRun, decision: Decision, told: Sequence[Item]) -> None:
+        """Commit a decision; see `Keeper`. An answer that was paid for is committed even while we are being stopped."""
+        key = f"pipeline:{before.run.pipeline}"
+        born: list[OpenRun] = []
+        async with self._incidents.holding(key):
+            transaction = Transaction(lanes=self._lanes(decision))
+            transaction.add(*self._rows(before, decision, told))
+            changes = self._consequences(key, before, decision, transaction)
+            if decision.open.run.state is RunState.SUCCEEDED and decision.ended:
+                born = self._downstream(decision.open, transaction)
+            with anyio.CancelScope(shield=True):
+                await self._store.apply(transaction)
+            self._incidents.committed(changes)
+        if any(changes):
+            self._around.ring()
+        for made in born:
+            self._board.adopt(made)
+        if decision.ended:
+            self._group.start_soon(self.admit, before.run.pipeline)
+
+    async def admit(self, pipeline: str) -> None:
+        """Begin the next queued run of a pipeline, if it is its turn."""
+        for open_run in self._board.runs(pipeline):
+            if open_run.run.state is RunState.QUEUED and is_first(self._board, open_run):
+                await self._board.tell(open_run.run.id, Begin())
+                return
+
+    def _lanes(self, decision: Decision) -> dict[str, int]:
+        epochs = self._around.epochs()
+        return {step.instance: epochs[step.instance] for step in decision.changed if step.instance in epochs}
+
+    def _rows(self, before: OpenRun, decision: Decision, told: Sequence[Item]) -> list[Op]:
+        now = self._clock.now()
+        run = decision.open.run
+        ops = [run_moved(run, before.run.version)]
+        ops += [step_moved(step) for step in decision.changed]
+        ops += [
+            happened(now, m.kind, pipeline=run.pipeline, run=run.id, task=m.task, text=m.text, attempt=m.attempt)
+            for m in decision.moments
+        ]
+        for step, landing in decision.landings:
+            ops += [landed(step.instance, landing, run.id, now), consumed(run.pipeline, step, landing)]
+        ops += node_rows(before, told)
+        return ops
+
+    def _consequences(
+        self, key: str, before: OpenRun, decision: Decision, transaction: Transaction
+    ) -> list[Change | None]:
+        """Open, change or end the pipeline's incident. At most one change: they would be told as one anyway."""
+        after, now = decision.open, self._clock.now()
+        run = after.run
+        if run.cancel_at is not None:
+            return []
+        if decision.newly(StepState.FAILED):
+            following = self._around.following(run.pipeline)
+            facet = facets.failed(after, now, following=following, contact=self._around.contact)
+            return [self._incidents.observe(key, facet, transaction, pipeline=run.pipeline)]
+        if decision.ended and run.state is RunState.SUCCEEDED:
+            kinds = self._incidents.covered(key, run.interval.end)
+            return [self._incidents.cease(key, kinds, transaction, f"run {run.id} succeeded")]
+        lost = [step for step in decision.changed if step.lost_sight and not before.steps[step.task].lost_sight]
+        if lost:
+            facet = facets.stalled(after, lost[0], now, contact=self._around.contact)
+            return [self._incidents.observe(key, facet, transaction, pipeline=run.pipeline)]
+        found = [step for step in decision.changed if before.steps[step.task].lost_sight and not step.lost_sight]
+        if found and not any(step.lost_sight for step in after.steps.values()):
+            return [self._incidents.cease(key, [Told.STALLED], transaction, f"{found[0].task} is seen again")]
+        return []
+
+    def _downstream(self, ended: OpenRun, transaction: Transaction) -> list[OpenRun]:
+        born = []
+        for pipeline in self._around.downstream(ended.run.pipeline):
+            made, ops = self._births.new(
+                pipeline,
+                self._around.rules(pipeline),
+                Trigger.PIPELINE,
+                interval=ended.run.interval,
+                reason=f"{ended.run.pipeline} succeeded",
+                origin={"upstream": ended.run.id},
+            )
+            transaction.add(*ops)
+            born.append(made)
+        return born
+
+
+def node_rows(before: OpenRun, told: Sequence[Item]) -> list[Op]:
+    """Return the rows of every node that was heard of."""
+    ops = []
+    for heard in told:
+        if isinstance(heard, Heard) and isinstance(heard.answer, Pending | Finished):
+            step = before.steps[heard.task]
+            ops += [node_kept(step.run, step.task, step.attempt, node) for node in heard.answer.nodes]
+    return ops

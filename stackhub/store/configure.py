@@ -1,0 +1,157 @@
+"""Puts a configuration in force: pipelines by content, their schedules, one revision; all in one `Store.call`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from stackhub.decide.schedule import first
+from stackhub.model.codec import dump, load
+from stackhub.model.pipeline import Pipeline, Schedule
+from stackhub.store import tables as t
+from stackhub.store import transaction as tx
+from stackhub.store.rows import happened, snapshot
+from stackhub.store.tables import instant, maybe_instant, maybe_micros, micros
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What putting a configuration in force changed."""
+
+    revision: int
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    retired: tuple[str, ...]
+
+    @property
+    def any(self) -> bool:
+        """Whether anything changed."""
+        return bool(self.added or self.changed or self.retired)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scheduled:
+    """One schedule of one pipeline, as it stands."""
+
+    pipeline: str
+    spec: str
+    schedule: Schedule
+    anchor: datetime
+    next_at: datetime | None
+
+
+def apply(connection: sa.Connection, pipelines: Mapping[str, Pipeline], revision: str, now: datetime) -> Applied:
+    """Bring the store to what is configured. New and changed schedules tick from now, never for the past."""
+    known = {row.name: row for row in connection.execute(sa.select(t.pipeline))}
+    last = connection.execute(sa.select(t.revision).order_by(t.revision.c.id.desc()).limit(1)).first()
+    number = last.id if last else 0
+    added, changed = [], []
+    for name, pipeline in pipelines.items():
+        kept, snap = snapshot(pipeline)
+        old = known.get(name)
+        if old is not None and old.snapshot == snap and not old.retired:
+            continue
+        connection.execute(kept.statement.sql, dict(kept.row))
+        values = {"snapshot": snap, "retired": 0, "revision": number + 1}
+        if old is None:
+            added.append(name)
+            connection.execute(sa.insert(t.pipeline), {"name": name, "paused_at": None, "paused_reason": "", **values})
+        else:
+            changed.append(name)
+            connection.execute(sa.update(t.pipeline).where(t.pipeline.c.name == name).values(values))
+        _schedules(connection, pipeline, now)
+    retired = [name for name, row in known.items() if name not in pipelines and not row.retired]
+    for name in retired:
+        connection.execute(sa.update(t.pipeline).where(t.pipeline.c.name == name).values(retired=1))
+        connection.execute(sa.delete(t.schedule).where(t.schedule.c.pipeline == name))
+    applied = Applied(revision=number, added=tuple(added), changed=tuple(changed), retired=tuple(retired))
+    if not applied.any and last is not None and last.hash == revision:
+        return applied
+    summary = "; ".join(
+        f"{word}: {', '.join(names)}"
+        for word, names in (("added", added), ("changed", changed), ("retired", retired))
+        if names
+    )
+    row = {"id": number + 1, "applied_at": micros(now), "hash": revision, "summary": summary or "settings only"}
+    connection.execute(sa.insert(t.revision), row)
+    line = happened(now, "configuration", text=f"revision {number + 1}: {row['summary']}")
+    connection.execute(line.statement.sql, dict(line.row))
+    return Applied(revision=number + 1, added=applied.added, changed=applied.changed, retired=applied.retired)
+
+
+def _schedules(connection: sa.Connection, pipeline: Pipeline, now: datetime) -> None:
+    wanted = {dump(schedule): schedule for schedule in pipeline.schedules}
+    mine = t.schedule.c.pipeline == pipeline.name
+    kept = set(connection.scalars(sa.select(t.schedule.c.spec).where(mine)))
+    for spec in kept - wanted.keys():
+        connection.execute(sa.delete(t.schedule).where(mine, t.schedule.c.spec == spec))
+    for spec in wanted.keys() - kept:
+        connection.execute(
+            sa.insert(t.schedule),
+            {
+                "pipeline": pipeline.name,
+                "spec": spec,
+                "anchor": micros(now),
+                "next_at": maybe_micros(first(wanted[spec], now)),
+            },
+        )
+
+
+def schedules(connection: sa.Connection) -> list[Scheduled]:
+    """Return every schedule in force."""
+    return [
+        Scheduled(
+            pipeline=row.pipeline,
+            spec=row.spec,
+            schedule=load(Schedule, row.spec),
+            anchor=instant(row.anchor),
+            next_at=maybe_instant(row.next_at),
+        )
+        for row in connection.execute(sa.select(t.schedule))
+    ]
+
+
+def pause(connection: sa.Connection, name: str, reason: str, now: datetime | None) -> None:
+    """Pause a pipeline from ``now`` on, or resume it when that is None."""
+    values = {"paused_at": maybe_micros(now), "paused_reason": reason if now else ""}
+    connection.execute(sa.update(t.pipeline).where(t.pipeline.c.name == name).values(values))
+
+
+def take_lanes(
+    connection: sa.Connection, instances: list[str], owner: str
+) -> dict[str, tuple[int, datetime | None, float, str]]:
+    """Take lanes for a hub: every epoch grows, so that whoever held them before is refused from now on.
+
+    Returns each lane's epoch, its ``not_before``, the tokens its last owner left (0 when it died) and its circuit.
+    """
+    found = {row.instance: row for row in connection.execute(sa.select(t.lane))}
+    taken: dict[str, tuple[int, datetime | None, float, str]] = {}
+    for name in instances:
+        row = found.get(name)
+        epoch = row.epoch + 1 if row else 1
+        values = {"owner": owner, "epoch": epoch, "tokens": 0.0}
+        if row is None:
+            empty = {"lease_until": None, "not_before": None, "circuit": "", "next_sweep": None}
+            connection.execute(sa.insert(t.lane), {"instance": name, **values, **empty})
+            taken[name] = (epoch, None, 0.0, "")
+        else:
+            connection.execute(sa.update(t.lane).where(t.lane.c.instance == name).values(values))
+            left = row.tokens if row.owner is None else 0.0
+            taken[name] = (epoch, maybe_instant(row.not_before), left, row.circuit)
+    return taken
+
+
+def give_back_lanes(connection: sa.Connection, owner: str, tokens: Mapping[str, float]) -> None:
+    """Give lanes back, with what is left of their rate."""
+    for name, left in tokens.items():
+        where = (t.lane.c.instance == name, t.lane.c.owner == owner)
+        connection.execute(sa.update(t.lane).where(*where).values(owner=None, tokens=max(left, 0.0)))
+
+
+def name_installation(connection: sa.Connection, name: str) -> str:
+    """Return this installation's random name, giving it one when it is new."""
+    found = connection.scalar(sa.select(t.meta.c.value).where(t.meta.c.key == "installation"))
+    if found is None:
+        connection.execute(tx.META.sql, {"key": "installation", "value": name})
+    return found or name
