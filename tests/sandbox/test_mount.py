@@ -27,7 +27,8 @@ async def test_a_vendor_sees_its_own_paths_and_knows_where_it_hangs():
 
 async def test_the_bare_prefix_is_a_vendors_root():
     async with open_stage([Plugin("tiny", Player)]) as stage, client_of(stage) as client:
-        assert (await client.get("/tiny")).json()["path"] == "/"
+        seen = (await client.get("/tiny")).json()
+    assert (seen["path"], seen["raw"]) == ("/", "/")
 
 
 async def test_a_name_that_begins_like_a_vendors_is_another():
@@ -140,6 +141,15 @@ async def test_a_lost_answer_is_a_cut_connection_on_the_network_and_dropped_in_p
         async with client_of(stage) as client:
             with pytest.raises(Dropped):
                 await client.get("/tiny/v1")
+
+
+async def test_a_cut_that_was_planned_is_no_crash_in_the_log(caplog):
+    async with open_stage([Plugin("tiny", Player)]) as stage, serve(stage, 0) as url:
+        stage.vendors["tiny"].faults.append(Fault(breaks=Breaks.BEFORE))
+        async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+            with pytest.raises(httpx.RemoteProtocolError):
+                await client.get("/tiny/v1")
+    assert [record for record in caplog.records if record.exc_info] == []
 
 
 async def test_closing_waits_for_no_answer_that_hangs():
