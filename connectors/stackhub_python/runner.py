@@ -55,7 +55,9 @@ def main() -> None:
     """Do what standard input asks."""
     asked = json.loads(sys.stdin.buffer.read().decode("utf-8"))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    sys.path[0:1] = [os.getcwd()]  # noqa: PTH109 - modules are looked for where the task runs, not beside this file
+    beside = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - one import less
+    here = os.getcwd()  # noqa: PTH109 - as above
+    sys.path[:] = [here, *(path for path in sys.path if path != beside)]  # modules are looked for where the task runs
     sys.argv[:] = [asked["function"]]
     try:
         value = call(asked["function"], asked["args"])

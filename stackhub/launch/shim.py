@@ -58,9 +58,9 @@ def space() -> str:
 class Kept:
     """One stream's file: its head as it comes; its end, once there is too much of it, from memory when it is over."""
 
-    def __init__(self, name: str, most: int) -> None:
+    def __init__(self, name: str, most: int, ring: int = RING) -> None:
         self.fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self.last = min(most // 2, RING)
+        self.last = min(most // 2, ring)
         self.room = most - self.last
         self.ring = bytearray()
         self.dropped = 0
