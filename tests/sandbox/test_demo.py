@@ -5,21 +5,23 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import chdir
 
 import pytest
+from dotenv import dotenv_values
 
 from stackhub.sandbox import configurations, demo_directory
 from stackhub.sandbox.shop import FEEDS
 
 BUILDS = """
-import json, sys
+import json, os, sys
 from pathlib import Path
 from dbt.cli.main import dbtRunner
 from stackhub.sandbox.shop import FEEDS, Shop
 
-shop = Shop(directory=Path("shop"))
+shop = Shop(directory=Path(os.environ["SHOP_DATA"]))
 connection = {feed.tables[0]: (vendor, feed.name) for vendor, feeds in FEEDS.items() for feed in feeds}
-here = ["--project-dir", "dbt", "--profiles-dir", "dbt"]
+here = ["--project-dir", ".", "--profiles-dir", "."]
 runner, told = dbtRunner(), []
 for step in sys.argv[1:]:
     verb, *tables = step.split()
@@ -31,15 +33,16 @@ for step in sys.argv[1:]:
         if ended.result is None:
             raise SystemExit(f"{step}: {ended.exception}")
         told.append({one.node.unique_id: str(one.status) for one in ended.result})
-Path("told.json").write_text(json.dumps(told))
+Path("../told.json").write_text(json.dumps(told))
 """
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """Land, build, land without orders, build, mend, build: in one process, since dbt takes seconds to start."""
-    home = tmp_path_factory.mktemp("demo")
-    shutil.copytree(demo_directory() / "dbt", home / "dbt", ignore=shutil.ignore_patterns("target", "logs"))
+    home = tmp_path_factory.mktemp("demo") / "copy"
+    shutil.copytree(demo_directory(), home, ignore=shutil.ignore_patterns("target", "logs", ".stackhub"))
+    (home / ".stackhub").mkdir()
     steps = (
         "land customers orders payments",
         "build",
@@ -49,14 +52,14 @@ def built(tmp_path_factory):
         "build",
         "source freshness",
     )
-    environment = {
-        **os.environ,
-        "SHOP_DATA": str(home / "shop"),
-        "SHOP_WAREHOUSE": "shop.duckdb",
-        "TZ": "America/New_York",
-    }
+    environment = {**os.environ, **dotenv_values(home / "dbt.env"), "TZ": "America/New_York"}
     ran = subprocess.run(
-        [sys.executable, "-c", BUILDS, *steps], cwd=home, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", BUILDS, *steps],
+        cwd=home / "dbt",
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return home, json.loads((home / "told.json").read_text())
@@ -65,7 +68,7 @@ def built(tmp_path_factory):
 def rows(home, query):
     import duckdb
 
-    with duckdb.connect(str(home / "shop.duckdb"), read_only=True) as warehouse:
+    with chdir(home / "dbt"), duckdb.connect("../.stackhub/shop.duckdb", read_only=True) as warehouse:
         return warehouse.sql(query).fetchall()
 
 
