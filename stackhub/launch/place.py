@@ -24,6 +24,8 @@ from stackhub.launch import shim
 from stackhub.launch.process import Ended, Lost, NeverBegan, Process, Running
 
 WORDS = 500  # characters of what a shim said at its end
+BLANK = 4096  # bytes of blanks at the end of a text that a tail looks behind
+CONTINUED = bytes(range(0x80, 0xC0))  # what is not the first byte of a character in UTF-8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,8 +170,10 @@ class Place:
             size = (self.path / name).stat().st_size
         except FileNotFoundError:
             return ""
-        start = max(0, size - 4 * most)  # a character has at most four bytes
-        text = self.read(name, start, 4 * most)[0].decode("utf-8", "replace").rstrip()
+        window = BLANK + 4 * most  # a character has at most four bytes
+        start = max(0, size - window)
+        data = self.read(name, start, window)[0]
+        text = (data.lstrip(CONTINUED) if start else data).decode("utf-8", "replace").rstrip()
         if start == 0 and len(text) <= most:
             return text.lstrip("\n")
         short = text[-most:]
