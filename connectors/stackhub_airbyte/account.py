@@ -26,7 +26,7 @@ from stackhub.contract import (
     Unclear,
 )
 from stackhub.wire import quote
-from stackhub_airbyte.answers import SAME, Conflict, Row, conflict, number
+from stackhub_airbyte.answers import SAME, Conflict, Row, conflict, number, words
 from stackhub_airbyte.auth import Application
 from stackhub_airbyte.catalog import CLOSED, Catalogue
 from stackhub_airbyte.client import LISTED, Api
@@ -71,14 +71,16 @@ class Account:
         if job.operation == "wait":
             return _handle(job, baseline, baseline["job"])
         kind, connection = _kind(job), str(baseline["connection"])
-        if kind == "refresh":
-            reply = await self._api.refresh(connection, job.options.mode)
-        else:
-            reply = await self._api.begin(connection, kind)
+        try:
+            if kind == "refresh":
+                reply = await self._api.refresh(connection, job.options.mode)
+            else:
+                reply = await self._api.begin(connection, kind)
+        except Rejected as err:
+            raise _refusal(connection, err.status, err.body) from err
         if reply.status == HTTPStatus.CONFLICT:
-            said = reply.hide(reply.text)
             if conflict(reply.body) is Conflict.REFUSED:
-                raise Rejected(f"connection {connection}: {quote(said)}", status=reply.status, body=said)
+                raise _refusal(connection, reply.status, reply.hide(reply.text))
             return await self._join(job, baseline)
         body: Json = reply.object()
         begun = _id(body.get("job"), "id") if kind == "refresh" else _id(body, "jobId")
@@ -158,6 +160,11 @@ def _handle(job: Job, baseline: Baseline, number: int, *, joined: bool = False) 
         "joined": joined or waits,
         "url": baseline.get("url", ""),
     }
+
+
+def _refusal(connection: str, status: int, body: str) -> Rejected:
+    said = quote(words(body) or body)
+    return Rejected(f"connection {connection}: {status} {said}".rstrip(), status=status, body=body)
 
 
 def _consumed(job: Job, newest: Sequence[Row]) -> int:

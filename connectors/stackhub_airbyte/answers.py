@@ -145,16 +145,21 @@ def conflict(raw: bytes) -> Conflict:
 
     One class of error stands for *already running* and for a deleted connection, so the words decide.
     """
-    try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError):
-        return Conflict.REFUSED
+    body = _json(raw)
     said = f"{_text(_dict(body, 'data'), 'message')} {_text(body, 'message')} {_text(body, 'detail')}".lower()
     if "already running" in said:
         return Conflict.RUNNING
     if "try-again-later" in f"{_text(body, 'type')} {_text(body, 'title')}" and "deleted" not in said:
         return Conflict.RUNNING
     return Conflict.REFUSED
+
+
+def words(raw: str | bytes) -> str:
+    """Return what a refusal says to people: its message stands at the far end of a long body; "" when it has none."""
+    body = _json(raw)
+    said = _text(_dict(body, "data"), "message") or _text(body, "message") or _text(body, "detail")
+    title = _text(body, "title")
+    return f"{title}: {said}" if title and said else said or title
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +184,13 @@ def reason(body: Json) -> Reason | None:
                     retryable=kind != "config_error",
                 )
     return None
+
+
+def _json(raw: str | bytes) -> Json:
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _list(body: Json, key: str) -> list[Any]:

@@ -130,7 +130,7 @@ def lifetime(body: Mapping[str, Any], asked: datetime) -> timedelta:
 
 
 def _seconds(value: Any) -> timedelta | None:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 1:
         return None
     return timedelta(seconds=min(value, 86400.0))
 

@@ -77,12 +77,14 @@ def _streams(connection: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     public, full = connection.get("configurations"), connection.get("syncCatalog")
     listed = (full if isinstance(full, dict) else public if isinstance(public, dict) else {}).get("streams")
     for entry in listed if isinstance(listed, list) else ():
-        if not isinstance(entry, dict):
-            continue
-        stream, config = entry.get("stream", entry), entry.get("config") or {}
-        name = config.get("aliasName") or stream.get("name")
-        if name and config.get("selected", True):
-            yield str(name), str(stream.get("namespace") or "")
+        match entry:
+            case {"stream": {"name": str(name), **stream}, "config": {**config}}:
+                if config.get("selected", True):
+                    yield str(config.get("aliasName") or name), str(stream.get("namespace") or "")
+            case {"name": str(name), **stream}:
+                yield name, str(stream.get("namespace") or "")
+            case _:
+                continue
 
 
 def _first(given: Mapping[str, Any], *keys: str) -> str:

@@ -81,6 +81,7 @@ class AirbyteSandbox:
         self.states: dict[str, dict[str, str]] = {}  # by connection id: `status`, `cron`
         self._script = Script()
         self._tokens: dict[str, datetime] = {}
+        self._given = 0
         self._counts: dict[str, int] = {}
         self._number = 0
         self._to_tell: list[PlayedJob] = []
@@ -221,6 +222,8 @@ class AirbyteSandbox:
     def _route(self, method: str, path: str, query: Body, body: Body, headers: Mapping[str, str]) -> Body:
         if path == (f"{CONFIG}/applications/token" if self.old else f"{PUBLIC}/applications/token"):
             return self._token(body)
+        if path.endswith("/applications/token"):
+            raise Problem(404, "resource-not-found", f"No such resource: {path}")
         self._admit(headers.get("authorization", ""))
         if path.startswith(PUBLIC):
             return self._public(method, path.removeprefix(PUBLIC), query, body)
@@ -321,7 +324,8 @@ class AirbyteSandbox:
         if (body.get("client_id"), body.get("client_secret")) != (CLIENT_ID, CLIENT_SECRET):
             raise Problem(401, "invalid-api-key", "Invalid client id or secret")
         now = self.world.now()
-        claims = {"iat": now.timestamp(), "exp": (now + self.life).timestamp(), "jti": len(self._tokens)}
+        self._given += 1
+        claims = {"iat": now.timestamp(), "exp": (now + self.life).timestamp(), "jti": self._given}
         payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
         token = f"eyJhbGciOiJIUzI1NiJ9.{payload}.c2FuZGJveA"
         self._tokens[token] = now + self.life
