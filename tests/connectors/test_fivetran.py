@@ -1,5 +1,6 @@
 """Fivetran keeps the house's rules: the contract suites, on the played Fivetran."""
 
+import base64
 import json
 
 import pytest
@@ -39,7 +40,8 @@ def vendor(clock):
 
 @pytest.fixture
 def secrets(vendor):
-    return (vendor.key, vendor.secret, "hook-secret-of-ours")
+    basic = base64.b64encode(f"{vendor.key}:{vendor.secret}".encode()).decode()
+    return (vendor.key, vendor.secret, "hook-secret-of-ours", basic)
 
 
 @pytest.fixture

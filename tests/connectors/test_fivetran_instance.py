@@ -6,6 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 import stackhub_fivetran
+from stackhub.contract import Rejected
+from stackhub.contract.sandbox import World
 from stackhub.testing import open_on, settings_from
 from stackhub_fivetran.hooks import sign
 
@@ -51,8 +53,6 @@ def test_a_day_of_sweeps_and_starts_stays_below_what_an_account_bears():
 
 @pytest.fixture
 def vendor():
-    from stackhub.contract.sandbox import World
-
     return connector.sandbox(World())
 
 
@@ -84,6 +84,13 @@ async def test_a_signed_body_nobody_can_read_is_a_hint_too(fivetran):
     [hint] = await fivetran.receive({"X-Fivetran-Signature-256": sign("hook-secret", b"\xff")}, b"\xff", "")
 
     assert hint.connection == ""
+
+
+async def test_there_is_one_hook_and_nothing_below_it(fivetran):
+    with pytest.raises(Rejected) as caught:
+        await fivetran.receive({"X-Fivetran-Signature-256": sign("hook-secret", b"{}")}, b"{}", "below")
+
+    assert caught.value.status == 404
 
 
 def test_the_signature_is_hmac_sha256_in_hexadecimal():

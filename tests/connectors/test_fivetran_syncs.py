@@ -175,6 +175,21 @@ async def test_a_new_attempt_is_not_judged_by_what_was_seen_of_the_last_one(begi
     assert isinstance(await look(await begin(key="k2"), after=600), Pending)
 
 
+async def test_a_job_started_again_under_its_key_has_its_time_anew(begin, look, vendor):
+    vendor.faults.append(Fault(breaks=Breaks.STATUS, status=200, body='{"code": "Success"}', path="/sync$", times=2))
+    await look(await begin(key="k1"), after=615)
+
+    assert isinstance(await look(await begin(key="k1"), after=600), Pending)
+
+
+async def test_a_failure_from_before_the_start_is_not_ours(begin, look, vendor, clock):
+    vendor.script("shop", Turn(ends=Ends.BADLY))
+    vendor.begin("shop")
+    clock.advance(90)
+
+    assert isinstance(await look(await begin()), Pending)
+
+
 async def test_a_restart_of_the_hub_delays_the_end_of_what_left_no_trace_and_loses_nothing(
     begin, look, vendor, heard, clock
 ):
