@@ -33,7 +33,7 @@ class PlayedJob:
             return self.said
         if self.cancelled_at is not None:
             return "cancelled"
-        elapsed = (now - self.began).total_seconds()
+        elapsed = max((now - self.began).total_seconds(), 0.0)
         return [word for at, word in self.phases if at <= elapsed][-1]
 
     def ends_at(self) -> datetime | None:
@@ -47,7 +47,7 @@ class PlayedJob:
         updated = now
         if status in ENDED:
             updated = min(self.ends_at() or now, now)
-        took = int((updated - self.began).total_seconds())
+        took = max(int((updated - self.began).total_seconds()), 0)
         return {
             "jobId": self.id,
             "status": status,

@@ -243,7 +243,7 @@ class AirbyteSandbox:
             case "GET", "/jobs":
                 return self._list(path, query, self._jobs(query, now))
             case "POST", "/jobs":
-                return self._start(body).body(now)
+                return self._start(body).body(self.world.now())
             case "GET", _ if connection and connection[1] in self.feeds:
                 return self._connection(self.feeds[connection[1]])
             case "GET", _ if job and int(job[1]) in self.jobs:

@@ -96,6 +96,22 @@ async def test_seconds_that_are_zero_are_left_out(http):
     assert (await started(http)).json()["startTime"] == "2026-01-01T12:00Z"
 
 
+async def test_a_clock_that_goes_on_while_a_request_is_answered_does_no_harm(clock):
+    def ticking():
+        clock.advance(0.001)
+        return clock.now()
+
+    played = stackhub_airbyte.connector.sandbox(clock.world(now=ticking))
+    played.mode = "none"
+    played.add(Feed(id="c1", name="shop", seconds=60))
+    async with httpx.AsyncClient(transport=vendor_transport(played), base_url="http://vendor.test") as http:
+        assert (await started(http)).json()["status"] == "pending"
+        assert (await http.post("/api/v1/connections/refresh", json={"connectionId": "c1"})).status_code == 409
+        clock.advance(61)
+        refreshed = await http.post("/api/v1/connections/refresh", json={"connectionId": "c1"})
+        assert refreshed.json()["job"]["status"] == "pending"
+
+
 async def test_cancelling_what_has_ended_is_a_conflict(http, clock):
     job = (await started(http)).json()["jobId"]
     clock.advance(61)
