@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib.util import cache_from_source
 from pathlib import Path
 from signal import Signals, valid_signals
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 from stackhub.launch import shim
 from stackhub.launch.process import Command
 
-SHIM: Final = Path(shim.__file__)
+COMPILED: Final = Path(cache_from_source(shim.__file__))  # by our own import of it, so it understands what we say
 LOADER: Final = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")  # where the interpreter itself may need them
 UNTOUCHABLE: Final = {Signals.SIGKILL, Signals.SIGSTOP}
 
@@ -34,6 +35,11 @@ def encode(command: Command, most: int) -> bytes:
     return b"\0".join([b"%d" % len(fields), *fields, command.stdin])
 
 
+def program() -> str:
+    """Return the shim as Python starts it soonest: compiled, which saves a fifth of its start, where that was kept."""
+    return str(COMPILED) if COMPILED.exists() else shim.__file__
+
+
 def start(directory: Path, request: bytes, lock: int) -> int:
     """Start a shim, detached from us and our terminal; return its pid.
 
@@ -43,7 +49,7 @@ def start(directory: Path, request: bytes, lock: int) -> int:
     try:
         return os.posix_spawn(
             sys.executable,
-            [sys.executable, "-I", "-S", str(SHIM), str(directory)],
+            [sys.executable, "-I", "-S", program(), str(directory)],
             {name: os.environ[name] for name in LOADER if name in os.environ},
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, source, 0),

@@ -174,21 +174,22 @@ def become(request: Request, streams: tuple[int, int, int], ready: int, go: int,
 
 
 def write(name: str, text: str) -> None:
-    """Write a file of `ROOM` bytes over what it holds, and have it on the disk."""
+    """Write a file of `ROOM` bytes over what it holds."""
     fd = os.open(name, os.O_WRONLY | os.O_CREAT, 0o600)
     try:
         if os.write(fd, text.ljust(ROOM).encode()) != ROOM:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
-        os.fsync(fd)
     finally:
         os.close(fd)
 
 
-def sync() -> None:
-    """Have the names in the directory on the disk."""
-    fd = os.open(".", os.O_RDONLY)
-    os.fsync(fd)
-    os.close(fd)
+def sync(name: str) -> None:
+    """Have a file, or the names in a directory, on the disk."""
+    fd = os.open(name, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def record(status: int, started: float, ended: float) -> None:
@@ -199,8 +200,9 @@ def record(status: int, started: float, ended: float) -> None:
     while True:
         try:
             write("record.new", text)
+            sync("record.new")
             os.rename("record.new", "record")
-            sync()
+            sync(".")
         except OSError as err:
             if err.errno not in FULL:
                 raise
@@ -260,7 +262,8 @@ def run(request: Request, umask: int) -> None:
     who = f'"pid": {pid}, "birth": {birth(pid)}, "shim": {os.getpid()}, "shim_birth": {birth(os.getpid())}'
     write("began", f'{{"format": {FORMAT}, {who}, "space": "{space()}", "started_at": {started:.6f}}}')
     os.rename("claim", "lock")
-    sync()
+    sync("record.new")  # which takes its room, and on most file systems all names with it
+    sync(".")
     os.write(gate, b"1")
     os.close(gate)
     status, ended = attend(pid, kept, bell)

@@ -11,7 +11,7 @@ from launch.grounds import Grounds, grounds_in
 from pydantic import ValidationError
 
 from stackhub.contract import Finished, Job, Outcome
-from stackhub.launch import Running
+from stackhub.launch.place import Place
 from stackhub.testing import JobsContract
 from stackhub_python import PythonRun, PythonSettings, connector
 
@@ -68,20 +68,11 @@ def asking(**options) -> Job:
     return Job(operation="run", options=PythonRun(**options), pipeline="p", run="01RUN", task="t")
 
 
-async def ended(grounds: Grounds, jobs, handle) -> Finished:
-    """Wait for an end, and return what is told of it."""
-    launcher = jobs._launcher
-    await grounds.until(lambda: not isinstance(launcher.look(handle), Running))
-    [answer] = await jobs.poll([handle])
-    assert isinstance(answer, Finished)
-    return answer
-
-
 async def answer_to(grounds: Grounds, jobs, **options) -> Finished:
     """Run a job to its end, and return what is told of it."""
     job = asking(**options)
     handle = await jobs.start(job, await jobs.prepare(job), "key")
-    return await ended(grounds, jobs, handle)
+    return await grounds.told(jobs, handle)
 
 
 def log(jobs) -> str:
@@ -107,7 +98,7 @@ class TestPythonJobs(JobsContract):
         async def finish():
             grounds.gate.say()
             for path in (grounds.state / "jobs").glob("*/"):
-                await ended(grounds, jobs, (await jobs.find(job, {}, path.name)).handle)
+                await grounds.told(jobs, (await jobs.find(job, {}, path.name)).handle)
 
         return finish
 
@@ -199,19 +190,12 @@ async def test_what_is_said_can_be_read_at_once(grounds, jobs):
     )
     handle = await jobs.start(asking(script="talk.py"), {}, "key")
     await grounds.bell.heard()
-    output = jobs._launcher.directory(handle) / "output"
+    began = Place(jobs._launcher.directory(handle)).began()
 
-    os.kill(await_pid(output), signal.SIGKILL)
-    await ended(grounds, jobs, handle)
+    os.kill(began.pid, signal.SIGKILL)
+    await grounds.told(jobs, handle)
 
     assert log(jobs) == "first\n", "though it was killed before it could flush"
-
-
-def await_pid(output: Path) -> int:
-    """Return the pid of the job that writes this output."""
-    from stackhub.launch.place import Place
-
-    return Place(output.parent).began().pid
 
 
 @pytest.mark.parametrize(

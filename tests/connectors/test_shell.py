@@ -8,7 +8,6 @@ from launch.grounds import Grounds, grounds_in
 from pydantic import ValidationError
 
 from stackhub.contract import Finished, Job, Logs, Outcome, Pending, Rejected
-from stackhub.launch import Running
 from stackhub.testing import JobsContract
 from stackhub_shell import ShellRun, ShellSettings, connector
 
@@ -32,20 +31,11 @@ def asking(command, **options) -> Job:
     return Job(operation="run", options=ShellRun(command=command, **options), pipeline="p", run="01RUN", task="t")
 
 
-async def ended(grounds: Grounds, jobs, handle) -> Finished:
-    """Wait for an end, and return what is told of it."""
-    launcher = jobs._launcher
-    await grounds.until(lambda: not isinstance(launcher.look(handle), Running))
-    [answer] = await jobs.poll([handle])
-    assert isinstance(answer, Finished)
-    return answer
-
-
 async def answer_to(grounds: Grounds, jobs, command, **options) -> Finished:
     """Run a job to its end, and return what is told of it."""
     job = asking(command, **options)
     handle = await jobs.start(job, await jobs.prepare(job), "key")
-    return await ended(grounds, jobs, handle)
+    return await grounds.told(jobs, handle)
 
 
 class TestShellJobs(JobsContract):
@@ -67,7 +57,7 @@ class TestShellJobs(JobsContract):
         async def finish():
             grounds.gate.say()
             for path in (grounds.state / "jobs").glob("*/"):
-                await ended(grounds, jobs, (await jobs.find(job, {}, path.name)).handle)
+                await grounds.told(jobs, (await jobs.find(job, {}, path.name)).handle)
 
         return finish
 
@@ -133,7 +123,7 @@ async def test_a_cancel_ends_it(grounds, jobs):
 
     await jobs.cancel(handle)
 
-    assert (await ended(grounds, jobs, handle)).result == {"signal": signal.SIGTERM}
+    assert (await grounds.told(jobs, handle)).result == {"signal": signal.SIGTERM}
 
 
 async def test_a_log_is_read_while_it_grows_and_both_streams_are_in_order(grounds, jobs):
@@ -141,7 +131,7 @@ async def test_a_log_is_read_while_it_grows_and_both_streams_are_in_order(ground
     handle = await jobs.start(job, {}, "key")
     await grounds.bell.heard()
     grounds.gate.say()
-    await ended(grounds, jobs, handle)
+    await grounds.told(jobs, handle)
 
     assert isinstance(jobs, Logs)
     assert jobs.read_log(handle, 0, 10) == ("one\ntwo\n", 8)

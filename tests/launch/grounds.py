@@ -11,8 +11,8 @@ from time import perf_counter
 import anyio
 import anyio.to_thread
 
-from stackhub.contract import Context, Handle
-from stackhub.launch import Command, Launcher, Process, Running
+from stackhub.contract import Context, Finished, Handle
+from stackhub.launch import Command, CommandJobs, Launcher, Process, Running
 from stackhub.launch.place import Place
 
 PATIENCE = 20  # seconds until a test that waits in vain fails
@@ -87,6 +87,14 @@ class Grounds:
         """Wait until a job is running no more."""
         await self.until(lambda: not isinstance(launcher.look(handle), Running))
         return launcher.look(handle)
+
+    async def told(self, jobs: CommandJobs, handle: Handle) -> Finished:
+        """Wait for an end, and return what is told of it."""
+        launcher = jobs._launcher
+        await self.end(launcher, handle)
+        [answer] = await jobs.poll([handle])
+        assert isinstance(answer, Finished)
+        return answer
 
     async def freed(self, launcher: Launcher, handle: Handle) -> None:
         """Wait until a job and its shim are gone, to the last process that had a hand on the lock."""
