@@ -1,7 +1,6 @@
 """How a run comes into the world: the run, its deadlines and its first line of history, as rows of one transaction."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -40,8 +39,12 @@ class Births:
         tick: datetime | None = None,
         reason: str = "",
         origin: Mapping[str, Any] | None = None,
+        behind: bool = False,
     ) -> tuple[OpenRun, list[Op]]:
-        """Make a run and its rows. Without an interval it stands for what came since ``last_end``."""
+        """Make a run and its rows. Without an interval it stands for what came since ``last_end``.
+
+        ``behind`` says that another run of the pipeline is being made in the same transaction.
+        """
         now = self._clock.now()
         made = create.new(
             pipeline,
@@ -53,16 +56,16 @@ class Births:
             reason=reason,
             origin=origin,
         )
-        return self.born(made, rules)
+        return self.born(made, rules, behind=behind)
 
-    def born(self, made: OpenRun, rules: Mapping[str, Rule]) -> tuple[OpenRun, list[Op]]:
+    def born(self, made: OpenRun, rules: Mapping[str, Rule], *, behind: bool = False) -> tuple[OpenRun, list[Op]]:
         """Return a new run, begun where it is its turn, and its rows."""
         now = self._clock.now()
         run = made.run
         ops = [
             happened(now, "created", pipeline=run.pipeline, run=run.id, text=run.reason or f"trigger: {run.trigger}")
         ]
-        if not self._board.runs(run.pipeline):
+        if not behind and not self._board.runs(run.pipeline):
             decision = decide(made, [Begin()], rules, now)
             if decision is not None:
                 made = decision.open
@@ -100,8 +103,3 @@ def deadline_rows(
         )
         for found in deadlines(pipeline.sla, tick=tick, started_at=None, created_at=created_at)
     ]
-
-
-def with_origin(made: OpenRun, **origin: Any) -> OpenRun:
-    """Return a run that remembers where it came from."""
-    return replace(made, run=replace(made.run, origin={**made.run.origin, **origin}))

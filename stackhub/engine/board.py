@@ -6,7 +6,7 @@ in the next. What stands here is replaced only after COMMIT, so nothing reads un
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import anyio
 import structlog
@@ -25,6 +25,7 @@ from stackhub.store import queries
 from stackhub.store.store import Store
 
 log = structlog.get_logger()
+STALE: Final = 20  # conflicts in a row over one decision: beyond that it is a bug, and the hub had better start anew
 Item: TypeAlias = Heard | Order | None
 """What may be told to a run; None lets time pass."""
 
@@ -144,7 +145,7 @@ class Board:
 
     async def _commit(self, slot: _Slot, items: Sequence[Item]) -> None:
         assert self._keeper is not None  # noqa: S101 - attached before the first run is adopted
-        while True:
+        for _ in range(STALE):
             before = slot.open
             heard = [item for item in items if item is not None]
             decision = decide(before, heard, slot.rules, self._clock.now())
@@ -161,6 +162,7 @@ class Board:
                 del self._slots[before.run.id]
             self._publish(decision.open, decision.changed)
             return
+        raise RuntimeError(f"run {slot.open.run.id} is stale however often it is read: the store contradicts itself")
 
     async def _reload(self, slot: _Slot) -> None:
         """Read a run that moved under us, and decide again with the same answers: they were paid for."""

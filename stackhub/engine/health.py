@@ -1,6 +1,6 @@
 """How a lane's calls go: its circuit, its vendor's wish for patience, and the incident when the account is down."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
@@ -16,6 +16,7 @@ from stackhub.engine.incidents import Incidents
 from stackhub.errors import StaleRun
 from stackhub.model.codec import dump
 from stackhub.model.pipeline import Told
+from stackhub.store import queries
 from stackhub.store import transaction as tx
 from stackhub.store.store import Store
 from stackhub.store.tables import maybe_micros
@@ -34,7 +35,6 @@ class LaneHealth:
     incidents: Incidents
     clock: Clock
     gate: LaneGate
-    epochs: Callable[[], Mapping[str, int]]
     stalled: Callable[[], int]  # how many steps wait for this account now
     ring: Callable[[], None]  # wakes the outboxes
     circuit: Circuit = field(default_factory=Circuit)
@@ -75,6 +75,7 @@ class LaneHealth:
                 try:
                     await self.store.apply(transaction)
                 except StaleRun:
+                    self.incidents.load(await self.store.read(queries.open_incidents))
                     continue
                 self.incidents.committed([change])
                 break

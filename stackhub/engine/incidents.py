@@ -2,19 +2,22 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 
 import anyio
 
 from stackhub.clock import Clock
+from stackhub.contract import Message, Part
 from stackhub.decide import incident as decide
-from stackhub.decide.incident import Change, RouteIn, Voice
+from stackhub.decide.incident import Change, Post, RouteIn, Voice
 from stackhub.model.codec import dump
 from stackhub.model.ids import Ids
-from stackhub.model.incident import Facet, Incident
+from stackhub.model.incident import Facet, Incident, Knows
 from stackhub.model.pipeline import Told
 from stackhub.store import transaction as tx
 from stackhub.store.rows import happened, incident_kept
+from stackhub.store.store import Store
 from stackhub.store.tables import micros
 from stackhub.store.transaction import Op, Transaction
 
@@ -94,27 +97,55 @@ class Incidents:
             transaction.add(*self._posted(change, now))
         return change
 
+    async def introduce(
+        self, incident_id: str, route: RouteIn, told: Message, transaction: Transaction, store: Store
+    ) -> None:
+        """Commit ``transaction`` with one more route that knows of an incident, if it is open and new to it."""
+        found = next((incident for incident in self.open.values() if incident.id == incident_id), None)
+        async with self.holding(found.key if found else ""):
+            now = self.open.get(found.key) if found else None
+            if now is None or now.id != incident_id or route.id in now.routes:
+                await store.apply(transaction)
+                return
+            knows = Knows(
+                severity=told.severity,
+                cause="fallback",
+                instance=route.instance,
+                speaks=route.speaks,
+                options=route.options,
+            )
+            after = replace(now, version=now.version + 1, routes={**now.routes, route.id: knows})
+            await store.apply(transaction.add(incident_kept(after, now.version)))
+            self.open[after.key] = after
+
     def _posted(self, change: Change, now: datetime) -> list[Op]:
         ops = []
         for post in change.posts:
-            names = {"incident": change.incident.id, "route": post.route.id}
-            if post.part.value == "root" and post.due <= now:
-                ops.append(Op(tx.OUTBOX_SUPERSEDED, names))
-            row = {
-                **names,
-                "id": self._ids.make(now),
-                "instance": post.route.instance,
-                "seq": post.seq,
-                "part": post.part.value,
-                "options": dump(post.route.options),
-                "message": dump(post.message),
-                "state": "pending",
-                "due": micros(post.due),
-                "attempts": 0,
-                "doubt": 0,
-                "error": "",
-                "created_at": micros(now),
-                "sent_at": None,
-            }
-            ops.append(Op(tx.OUTBOX, row))
+            if post.part is Part.ROOT and post.due <= now:
+                ops.append(Op(tx.OUTBOX_SUPERSEDED, {"incident": change.incident.id, "route": post.route.id}))
+            ops.append(posted(self._ids.make(now), change.incident.id, post, now))
         return ops
+
+
+def posted(message_id: str, incident: str, post: Post, now: datetime) -> Op:
+    """Put one message into the outbox."""
+    return Op(
+        tx.OUTBOX,
+        {
+            "id": message_id,
+            "incident": incident,
+            "route": post.route.id,
+            "instance": post.route.instance,
+            "seq": post.seq,
+            "part": post.part.value,
+            "options": dump(post.route.options),
+            "message": dump(post.message),
+            "state": "pending",
+            "due": micros(post.due),
+            "attempts": 0,
+            "doubt": 0,
+            "error": "",
+            "created_at": micros(now),
+            "sent_at": None,
+        },
+    )

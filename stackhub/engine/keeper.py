@@ -21,9 +21,11 @@ from stackhub.decide.step import Heard
 from stackhub.engine.births import Births
 from stackhub.engine.board import Board, Item, is_first
 from stackhub.engine.incidents import Incidents
+from stackhub.errors import StaleRun
 from stackhub.model.pipeline import Pipeline, Told
 from stackhub.model.run import OpenRun, RunState, Trigger
 from stackhub.model.step import StepState
+from stackhub.store import queries
 from stackhub.store.rows import consumed, happened, landed, node_kept, run_moved, step_moved
 from stackhub.store.store import Store
 from stackhub.store.transaction import Op, Transaction
@@ -72,8 +74,12 @@ class RunKeeper:
             changes = self._consequences(key, before, decision, transaction)
             if decision.open.run.state is RunState.SUCCEEDED and decision.ended:
                 born = self._downstream(decision.open, transaction)
-            with anyio.CancelScope(shield=True):
-                await self._store.apply(transaction)
+            try:
+                with anyio.CancelScope(shield=True):
+                    await self._store.apply(transaction)
+            except StaleRun:
+                self._incidents.load(await self._store.read(queries.open_incidents))
+                raise
             self._incidents.committed(changes)
         if any(changes):
             self._around.ring()

@@ -83,7 +83,7 @@ def apply(connection: sa.Connection, pipelines: Mapping[str, Pipeline], revision
 def _schedules(connection: sa.Connection, pipeline: Pipeline, now: datetime) -> None:
     wanted = {dump(schedule): schedule for schedule in pipeline.schedules}
     mine = t.schedule.c.pipeline == pipeline.name
-    kept = set(connection.scalars(sa.select(t.schedule.c.spec).where(mine)))
+    kept: set[str] = set(connection.scalars(sa.select(t.schedule.c.spec).where(mine)))
     for spec in kept - wanted.keys():
         connection.execute(sa.delete(t.schedule).where(mine, t.schedule.c.spec == spec))
     for spec in wanted.keys() - kept:

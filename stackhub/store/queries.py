@@ -198,3 +198,9 @@ def old_runs(connection: sa.Connection, before: datetime, limit: int = 200) -> l
         .limit(limit)
     )
     return list(connection.scalars(query))
+
+
+def due_messages(connection: sa.Connection, now: datetime) -> int:
+    """Count the messages that should have been told by now."""
+    where = (t.outbox.c.state == "pending", t.outbox.c.due <= micros(now))
+    return connection.scalar(sa.select(sa.func.count()).select_from(t.outbox).where(*where)) or 0

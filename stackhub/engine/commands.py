@@ -1,0 +1,315 @@
+"""What people ask for: kept as a row before it is obeyed, so that being killed right after loses nothing.
+
+A command's id is the id of the run it makes, so obeying one twice makes one run.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final
+
+import anyio
+import sqlalchemy as sa
+import structlog
+
+from stackhub.clock import Clock
+from stackhub.contract import Event, Message, Part, Severity, Speaks
+from stackhub.decide import create
+from stackhub.decide.incident import Post, RouteIn, dedup
+from stackhub.decide.run import Cancel, Skip
+from stackhub.engine.births import Births
+from stackhub.engine.board import Board
+from stackhub.engine.incidents import Incidents, posted
+from stackhub.engine.inforce import InForce
+from stackhub.engine.scheduler import Scheduler
+from stackhub.errors import Refused, StaleRun
+from stackhub.model.codec import dump, load
+from stackhub.model.ids import Ids
+from stackhub.model.pipeline import Told
+from stackhub.model.run import OpenRun, Trigger
+from stackhub.model.step import TERMINAL
+from stackhub.store import configure, queries
+from stackhub.store import tables as t
+from stackhub.store import transaction as tx
+from stackhub.store.rows import happened
+from stackhub.store.store import Store
+from stackhub.store.tables import micros
+from stackhub.store.transaction import Op, Transaction
+
+log = structlog.get_logger()
+KINDS: Final = frozenset({"trigger", "cancel", "retry", "skip", "pause", "resume", "close", "test"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One wish. ``args`` is JSON; what each kind takes stands at the function that obeys it."""
+
+    id: str
+    kind: str
+    args: Mapping[str, Any]
+    by: str
+
+
+def kept(command: Command, at: int) -> Op:
+    """Keep a command."""
+    row = {"id": command.id, "kind": command.kind, "args": dump(dict(command.args)), "by": command.by}
+    return Op(tx.COMMAND, {**row, "created_at": at, "done_at": None, "result": None, "error": None})
+
+
+def unobeyed(connection: sa.Connection) -> list[Command]:
+    """Return the commands that nobody has obeyed yet, oldest first."""
+    query = sa.select(t.command).where(sa.text("done_at IS NULL")).order_by(t.command.c.id)
+    return [
+        Command(id=row.id, kind=row.kind, args=load(dict[str, Any], row.args), by=row.by)
+        for row in connection.execute(query)
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commands:
+    """Obeys."""
+
+    store: Store
+    board: Board
+    births: Births
+    incidents: Incidents
+    in_force: InForce
+    scheduler: Scheduler
+    clock: Clock
+    ids: Ids
+    installation: str
+    ring: Callable[[], None]  # wakes the outboxes
+
+    async def submit(self, kind: str, args: Mapping[str, Any], by: str) -> dict[str, Any]:
+        """Keep a command and obey it; returns what came of it.
+
+        Raises:
+            Refused: it cannot be done; nothing has changed.
+        """
+        if kind not in KINDS:
+            raise Refused(f"unknown command {kind!r}")
+        command = Command(id=self.ids.make(self.clock.now()), kind=kind, args=args, by=by)
+        await self.store.apply(Transaction().add(kept(command, micros(self.clock.now()))))
+        return await self.obey(command)
+
+    async def obey_kept(self) -> None:
+        """Obey what was asked while no hub was there, or what one that died had not got to."""
+        for command in await self.store.read(unobeyed):
+            try:
+                await self.obey(command)
+            except Refused as err:
+                log.warning("a kept command is refused", kind=command.kind, id=command.id, reason=str(err))
+
+    async def obey(self, command: Command) -> dict[str, Any]:
+        """Obey a kept command, and keep what came of it."""
+        try:
+            done: Mapping[str, Any] = await {
+                "trigger": self._trigger,
+                "cancel": self._cancel,
+                "retry": self._retry,
+                "skip": self._skip,
+                "pause": self._pause,
+                "resume": self._resume,
+                "close": self._close,
+                "test": self._test,
+            }[command.kind](command)
+        except Refused as err:
+            await self.store.apply(Transaction().add(self._done(command, error=str(err))))
+            raise
+        if "committed" not in done:
+            await self.store.apply(Transaction().add(self._done(command, result=done)))
+        return {name: value for name, value in done.items() if name != "committed"}
+
+    def _done(self, command: Command, *, result: Mapping[str, Any] | None = None, error: str | None = None) -> Op:
+        now = micros(self.clock.now())
+        kept_result = None if result is None else dump(dict(result))
+        return Op(tx.COMMAND_DONE, {"b_id": command.id, "n_done_at": now, "n_result": kept_result, "n_error": error})
+
+    # --- one function for each kind ---
+
+    async def _trigger(self, command: Command) -> dict[str, Any]:
+        """``pipeline``; ``only``: tasks; ``with``: {task: {option: value}}; ``trigger``: manual or api."""
+        args = command.args
+        known = self.in_force.active(str(args["pipeline"]))
+        if known is None:
+            names = sorted(name for name, found in self.in_force.known.items() if not found.retired)
+            raise Refused(f"no pipeline {args['pipeline']!r}; there are: {', '.join(names) or 'none'}")
+        pipeline = known.pipeline
+        if args.get("with"):
+            pipeline = create.with_options(pipeline, args["with"])
+        if args.get("only"):
+            pipeline = create.only(pipeline, tuple(args["only"]))
+        last = await self.store.read(partial(queries.last_run, pipeline=pipeline.name))
+        made, ops = self.births.new(
+            pipeline,
+            self.in_force.rules(pipeline),
+            Trigger(args.get("trigger", "manual")),
+            last_end=last.interval.end if last else None,
+            run_id=command.id,
+            reason=f"asked for by {command.by}",
+        )
+        return await self._born(command, made, ops)
+
+    async def _born(self, command: Command, made: OpenRun, ops: Sequence[Op]) -> dict[str, Any]:
+        result = {"run": made.run.id, "state": made.run.state.value}
+        transaction = Transaction().add(*ops, self._done(command, result=result))
+        try:
+            await self.store.apply(transaction)
+        except StaleRun as err:  # this very command was obeyed before, or a retry is open already
+            raise Refused(f"run {made.run.id} cannot be made: it is there already ({err})") from err
+        self.board.adopt(made)
+        return {**result, "committed": True}
+
+    async def _cancel(self, command: Command) -> dict[str, Any]:
+        """``run``; ``reason``."""
+        open_run = self.board.get(str(command.args["run"]))
+        if open_run is None:
+            raise Refused(await self._not_open(str(command.args["run"])))
+        shared = frozenset(name for name, step in open_run.steps.items() if self.board.shared(step))
+        reason = str(command.args.get("reason") or f"asked for by {command.by}")
+        after = await self.board.tell(open_run.run.id, Cancel(reason=reason, shared=shared))
+        return {"run": open_run.run.id, "state": after.run.state.value if after else "ended"}
+
+    async def _retry(self, command: Command) -> dict[str, Any]:
+        """``run``; ``from_start``; ``latest``: today's definition; ``skip``: {task: reason}."""
+        args = command.args
+        old = await self._ended(str(args["run"]))
+        going = next((o for o in self.board.runs(old.run.pipeline) if o.run.retry_of == old.run.id), None)
+        if going is not None:
+            return {"run": going.run.id, "state": going.run.state.value, "already": True}
+        latest = None
+        if args.get("latest"):
+            known = self.in_force.active(old.run.pipeline)
+            if known is None:
+                raise Refused(f"pipeline {old.run.pipeline} is not configured any more: retry without --latest")
+            latest = known.pipeline
+        made = create.retry(
+            old,
+            run_id=command.id,
+            now=self.clock.now(),
+            reason=f"retry of {old.run.id}, asked for by {command.by}",
+            from_start=bool(args.get("from_start")),
+            latest=latest,
+            skip=args.get("skip"),
+        )
+        if args.get("from_start"):
+            made = replace(made, run=replace(made.run, origin={**made.run.origin, "from_start": True}))
+        if all(step.state in TERMINAL for step in made.steps.values()):
+            raise Refused(f"run {old.run.id} has nothing left to do: use --from-start to do all of it again")
+        born, ops = self.births.born(made, self.in_force.rules(made.pipeline))
+        return await self._born(command, born, ops)
+
+    async def _skip(self, command: Command) -> dict[str, Any]:
+        """``run``; ``task``; ``reason``. Of a run that has failed: a retry that goes on without the task."""
+        args = command.args
+        run_id, task, reason = str(args["run"]), str(args["task"]), str(args.get("reason", ""))
+        if not reason.strip():
+            raise Refused("a skip needs a reason: --reason TEXT")
+        open_run = self.board.get(run_id)
+        whole = open_run or await self._ended(run_id)
+        if task not in whole.steps:
+            raise Refused(f"run {run_id} has no task {task!r}; there are: {', '.join(whole.steps)}")
+        said = f"{reason} ({command.by})"
+        if open_run is None:
+            return await self._retry(replace(command, args={"run": run_id, "skip": {task: said}}))
+        step = open_run.steps[task]
+        if step.state in TERMINAL:
+            raise Refused(f"{run_id}.{task} is {step.state} already; when the run has ended, skip makes a retry of it")
+        after = await self.board.tell(run_id, Skip(task=task, reason=said, shared=self.board.shared(step)))
+        return {"run": run_id, "state": after.run.state.value if after else "ended"}
+
+    async def _pause(self, command: Command) -> dict[str, Any]:
+        """``pipeline``; ``reason``."""
+        return await self._set_pause(command, paused=True)
+
+    async def _resume(self, command: Command) -> dict[str, Any]:
+        """``pipeline``."""
+        return await self._set_pause(command, paused=False)
+
+    async def _set_pause(self, command: Command, *, paused: bool) -> dict[str, Any]:
+        name, now = str(command.args["pipeline"]), self.clock.now()
+        known = self.in_force.active(name)
+        if known is None:
+            raise Refused(f"no pipeline {name!r}")
+        since = known.paused_at
+        if (since is not None) == paused:
+            return {"pipeline": name, "paused": paused, "already": True}
+        reason = str(command.args.get("reason") or command.by)
+        if not paused:
+            for scheduled in self.scheduler.schedules(name):
+                await self.scheduler.fall(scheduled, now, paused_since=since, resume=True)
+        await self.store.call(lambda connection: configure.pause(connection, name, reason, now if paused else None))
+        line = happened(now, "paused" if paused else "resumed", pipeline=name, text=reason)
+        await self.store.apply(Transaction().add(line))
+        self.in_force.known[name] = replace(
+            known, paused_at=now if paused else None, paused_reason=reason if paused else ""
+        )
+        self.scheduler.bell.ring()
+        return {"pipeline": name, "paused": paused}
+
+    async def _close(self, command: Command) -> dict[str, Any]:
+        """``incident``; ``reason``."""
+        wanted = str(command.args["incident"])
+        found = next((i for i in self.incidents.open.values() if wanted in (i.id, i.key)), None)
+        if found is None:
+            raise Refused(f"no open incident {wanted!r}")
+        why = f"closed by {command.by}: {command.args.get('reason') or 'no reason given'}"
+        async with self.incidents.holding(found.key):
+            transaction = Transaction()
+            change = self.incidents.cease(found.key, list(Told), transaction, why)
+            await self.store.apply(transaction)
+            self.incidents.committed([change])
+        self.ring()
+        return {"incident": found.id, "state": "resolved"}
+
+    async def _test(self, command: Command) -> dict[str, Any]:
+        """``pipeline``: down its routes, or "" for the default ones. The messages say that they are a test."""
+        routes = self.in_force.routes(str(command.args.get("pipeline", "")))
+        if not routes:
+            raise Refused("there is no route to test: no notifier has an env file")
+        now = self.clock.now()
+        ops = [op for route in routes for op in self._test_rows(command, route)]
+        result = {"incident": command.id, "routes": [route.id for route in routes], "committed": True}
+        await self.store.apply(Transaction().add(*ops, self._done(command, result={"incident": command.id})))
+        self.ring()
+        log.info("a test goes down each route", routes=len(routes), at=now.isoformat())
+        return result
+
+    def _test_rows(self, command: Command, route: RouteIn) -> list[Op]:
+        now = self.clock.now()
+        live = Message(
+            incident=command.id,
+            dedup=dedup(self.installation, command.id),
+            part=Part.ENTRY if route.speaks is Speaks.PLAIN else Part.ROOT,
+            event=Event.TEST,
+            severity=Severity.INFO,
+            title="A test from stackhub",
+            summary=f"Sent by {command.by}. Nothing is wrong; this route works.",
+            at=now,
+            since=now,
+        )
+        posts = [Post(route=route, seq=1, part=live.part, message=live, due=now)]
+        if route.speaks is Speaks.ALARM:
+            over = replace(live, event=Event.RESOLVED, summary="The test is over.")
+            posts.append(Post(route=route, seq=2, part=over.part, message=over, due=now))
+        return [posted(self.ids.make(now), command.id, post, now) for post in posts]
+
+    # --- finding what is meant ---
+
+    async def _ended(self, run_id: str) -> OpenRun:
+        found = await self.store.read(partial(queries.run, run_id=run_id))
+        if found is None:
+            raise Refused(f"no run {run_id!r}")
+        create.check_retry(found)
+        return found
+
+    async def _not_open(self, run_id: str) -> str:
+        found = await self.store.read(partial(queries.run, run_id=run_id))
+        return f"run {run_id} is {found.run.state} already" if found else f"no run {run_id!r}"
+
+
+async def watch_inbox(commands: Commands, every: float = 5.0) -> None:
+    """Obey, until cancelled, what others put into the store's inbox."""
+    while True:
+        await anyio.sleep(every)
+        await commands.obey_kept()

@@ -1,0 +1,149 @@
+"""The deadlines: each is judged once, when it falls due, whether or not a run was ever started."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+import sqlalchemy as sa
+
+from stackhub.clock import Clock
+from stackhub.decide import facets
+from stackhub.decide.deadline import Deadline, Kind, Lateness, passed
+from stackhub.engine.bell import Bell
+from stackhub.engine.incidents import Incidents
+from stackhub.engine.inforce import InForce
+from stackhub.errors import StaleRun
+from stackhub.model.run import Run, RunState
+from stackhub.store import queries
+from stackhub.store import tables as t
+from stackhub.store import transaction as tx
+from stackhub.store.rows import happened
+from stackhub.store.store import Store
+from stackhub.store.tables import instant, maybe_instant, micros
+from stackhub.store.transaction import Op, Transaction
+
+LOOK: Final = 5.0
+RUNS: Final = 50  # of a pipeline, newest first, among which the one that answers for a deadline is looked for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenDeadline:
+    """A deadline that has not been judged."""
+
+    id: str
+    pipeline: str
+    run: str
+    deadline: Deadline
+    covers: datetime | None
+
+
+class Deadlines:
+    """Judges deadlines."""
+
+    def __init__(
+        self,
+        store: Store,
+        incidents: Incidents,
+        in_force: InForce,
+        clock: Clock,
+        *,
+        ring: Callable[[], None],
+        contact: str,
+    ) -> None:
+        self.bell = Bell()
+        self._store = store
+        self._incidents = incidents
+        self._in_force = in_force
+        self._clock = clock
+        self._ring = ring
+        self._contact = contact
+
+    async def run(self) -> None:
+        """Judge what falls due until cancelled."""
+        while True:
+            for due in await self._store.read(partial(_due, until=self._clock.now())):
+                await self.judge(due)
+            following = await self._store.read(_next)
+            wait = LOOK if following is None else (following - self._clock.now()).total_seconds()
+            await self.bell.wait(min(max(wait, 0.0), LOOK))
+
+    async def judge(self, due: OpenDeadline) -> None:
+        """Say whether one deadline was met; a missed one is told in the same transaction."""
+        runs = await self._store.read(partial(queries.runs, pipeline=due.pipeline, limit=RUNS))
+        lateness = judged(due, runs, self._clock.now())
+        if lateness is Lateness.AHEAD:
+            return
+        key = f"pipeline:{due.pipeline}"
+        newest = _newest(due, runs)
+        answering = await self._store.read(partial(queries.run, run_id=newest.id)) if newest else None
+        while True:
+            async with self._incidents.holding(key):
+                transaction = Transaction().add(Op(tx.DEADLINE_MOVED, {"b_id": due.id, "n_state": lateness.value}))
+                known = self._in_force.known.get(due.pipeline)
+                tell = lateness is Lateness.LATE or (lateness is Lateness.FOLDED and key in self._incidents.open)
+                change = None
+                if tell and known is not None and not known.retired:
+                    now = self._clock.now()
+                    facet = facets.late(
+                        known.pipeline,
+                        answering,
+                        now,
+                        text=due.deadline.text,
+                        at=due.deadline.at,
+                        covers=due.covers,
+                        contact=self._contact,
+                    )
+                    change = self._incidents.observe(key, facet, transaction, pipeline=due.pipeline)
+                    transaction.add(happened(now, "late", pipeline=due.pipeline, run=due.run, text=facet.title))
+                try:
+                    await self._store.apply(transaction)
+                except StaleRun:
+                    self._incidents.load(await self._store.read(queries.open_incidents))
+                    continue
+                self._incidents.committed([change])
+                break
+        self._ring()
+
+
+def judged(due: OpenDeadline, runs: list[Run], now: datetime) -> Lateness:
+    """Judge by every run that covers what was promised: a retry, or a later run, may have kept the promise."""
+    at = due.deadline.at
+    mine = _answering(due, runs)
+    if any(run.state is RunState.SUCCEEDED and run.ended_at is not None and run.ended_at <= at for run in mine):
+        return Lateness.MET
+    return passed(due.deadline, now, _newest(due, runs))
+
+
+def _answering(due: OpenDeadline, runs: list[Run]) -> list[Run]:
+    return [run for run in runs if run.id == due.run or due.covers is None or run.interval.end >= due.covers]
+
+
+def _newest(due: OpenDeadline, runs: list[Run]) -> Run | None:
+    mine = _answering(due, runs)
+    return max(mine, key=lambda run: run.id) if mine else None
+
+
+def _due(connection: sa.Connection, until: datetime) -> list[OpenDeadline]:
+    query = (
+        sa.select(t.deadline)
+        .where(sa.text("state = 'open'"), t.deadline.c.at <= micros(until))
+        .order_by(t.deadline.c.at)
+        .limit(1000)
+    )
+    return [
+        OpenDeadline(
+            id=row.id,
+            pipeline=row.pipeline,
+            run=row.run or "",
+            deadline=Deadline(kind=Kind(row.kind), at=instant(row.at), text=row.text),
+            covers=maybe_instant(row.covers),
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def _next(connection: sa.Connection) -> datetime | None:
+    at = connection.scalar(sa.select(sa.func.min(t.deadline.c.at)).where(sa.text("state = 'open'")))
+    return None if at is None else instant(at) + timedelta(milliseconds=1)

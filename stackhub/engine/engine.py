@@ -1,0 +1,256 @@
+"""Puts the loops together, and takes them apart again.
+
+A start is: the store and its lock, the configuration in force, the open runs, every instance opened, then the loops.
+A stop is: claim nothing more, let what is being committed be committed, give the lanes back. Jobs go on meanwhile.
+"""
+
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+
+from stackhub.clock import Clock, WallClock
+from stackhub.config import Configuration
+from stackhub.decide.incident import Voice
+from stackhub.engine import retention
+from stackhub.engine.births import Births
+from stackhub.engine.board import Board
+from stackhub.engine.commands import Commands, watch_inbox
+from stackhub.engine.deadlines import Deadlines
+from stackhub.engine.incidents import Incidents
+from stackhub.engine.inforce import InForce
+from stackhub.engine.keeper import RunKeeper, Surroundings
+from stackhub.engine.lanes import Lanes, Place
+from stackhub.engine.scheduler import Scheduler
+from stackhub.engine.work import Work
+from stackhub.model.ids import Ids
+from stackhub.model.run import OpenRun
+from stackhub.model.step import Step, StepState
+from stackhub.store import configure, queries
+from stackhub.store.store import Store
+
+log = structlog.get_logger()
+PULSE: Final = 1.0  # seconds between beats of the loop; `/readyz` looks at the last
+STALE: Final = timedelta(seconds=30)
+
+
+@dataclass(slots=True, kw_only=True)
+class Engine:
+    """The parts at work, for those that show them or ask things of them."""
+
+    store: Store
+    board: Board
+    incidents: Incidents
+    in_force: InForce
+    scheduler: Scheduler
+    deadlines: Deadlines
+    lanes: Lanes
+    commands: Commands
+    clock: Clock
+    installation: str
+    started_at: datetime
+    revision: int = 0
+    beat: datetime | None = None
+    refused: str = ""  # why the newest edit of the configuration is not in force
+    faults: Mapping[str, str] = field(default_factory=dict)
+
+    async def apply(self, configuration: Configuration) -> configure.Applied:
+        """Put a configuration in force. What a run is doing follows the pipeline as it was when the run began."""
+        now = self.clock.now()
+        applied = await self.store.call(
+            lambda connection: configure.apply(connection, configuration.pipelines, configuration.revision, now)
+        )
+        self.in_force.configuration = configuration
+        self.in_force.known = await self.store.read(queries.pipelines)
+        self.revision = applied.revision
+        await self.scheduler.load()
+        await self.lanes.bring_to(configuration.instances)
+        await self._retire(applied.retired)
+        self.refused = ""
+        return applied
+
+    async def _retire(self, names: tuple[str, ...]) -> None:
+        for name in names:
+            found = self.incidents.open.get(f"pipeline:{name}")
+            if found is not None:
+                args = {"incident": found.id, "reason": "no longer configured"}
+                await self.commands.submit("close", args, "stackhub")
+
+    def unready(self) -> str:
+        """Say why this hub is not ready to be relied on; "" when it is."""
+        if self.store.writer.ailing:
+            return f"the store is away: {self.store.writer.ailing}"
+        if self.beat is None or self.clock.now() - self.beat > STALE:
+            return "the loop is stale"
+        for name, held in self.lanes.open.items():
+            beat = held.outbox.beat if held.outbox else None
+            if held.outbox is not None and (beat is None or self.clock.now() - beat > 2 * STALE + timedelta(minutes=1)):
+                return f"the outbox of {name} is stale"
+        return ""
+
+    async def drained(self, seconds: float) -> int:
+        """Wait until every message that is due has been told, at most ``seconds``; return how many have not."""
+        with anyio.move_on_after(seconds):
+            while await self._due_messages():
+                self.lanes.ring_outboxes()
+                await self.board.crier.wait(0.2)
+        return await self._due_messages()
+
+    async def _due_messages(self) -> int:
+        now = self.clock.now()
+        return await self.store.read(lambda connection: queries.due_messages(connection, now))
+
+
+@asynccontextmanager
+async def attend(
+    configuration: Configuration,
+    store: Store,
+    environ: Mapping[str, str],
+    *,
+    state: Path,
+    schedule: bool = True,
+    clock: Clock | None = None,
+    ids: Ids | None = None,
+    mute: bool = False,
+) -> AsyncIterator[Engine]:
+    """Run the engine for as long as the block lasts. ``schedule`` off: nothing starts by itself."""
+    clock, ids = clock or WallClock(), ids or Ids()
+    async with anyio.create_task_group() as group:
+        engine = await _assembled(configuration, store, environ, state, clock, ids, group, mute=mute)
+        async with anyio.create_task_group() as loops:
+            loops.start_soon(_pulse, engine)
+            loops.start_soon(engine.deadlines.run)
+            loops.start_soon(watch_inbox, engine.commands)
+            if schedule:
+                loops.start_soon(engine.scheduler.run)
+                loops.start_soon(
+                    retention.run, store, clock, lambda: engine.in_force.configuration.hub.retention, state
+                )
+            try:
+                yield engine
+            finally:
+                engine.lanes.stop_claiming()
+                loops.cancel_scope.cancel()
+        with anyio.move_on_after(5, shield=True):
+            await engine.lanes.give_back()
+        group.cancel_scope.cancel()
+
+
+async def _assembled(
+    configuration: Configuration,
+    store: Store,
+    environ: Mapping[str, str],
+    state: Path,
+    clock: Clock,
+    ids: Ids,
+    group: TaskGroup,
+    *,
+    mute: bool,
+) -> Engine:
+    installation = await store.call(lambda connection: configure.name_installation(connection, secrets.token_hex(8)))
+    contact = configuration.hub.public_url or ""
+    in_force = InForce(configuration)
+    board = Board(store, clock, in_force.rules, group)
+    voice = Voice(installation=installation, source="stackhub")
+    incidents = Incidents(clock, ids, voice, in_force.routes, mute=mute)
+    births = Births(board, clock, ids)
+    scheduler = Scheduler(store, board, births, in_force, clock)
+    work = Work(store, in_force, environ)
+    place = Place(
+        store=store,
+        board=board,
+        incidents=incidents,
+        in_force=in_force,
+        work=work,
+        clock=clock,
+        ids=ids,
+        directory=configuration.directory,
+        state=state,
+        contact=contact,
+        owner=secrets.token_hex(8),
+    )
+    lanes = Lanes(place, group)
+    around = Surroundings(
+        epochs=lambda: lanes.epochs,
+        downstream=in_force.downstream,
+        rules=in_force.rules,
+        following=scheduler.following,
+        ring=lanes.ring_outboxes,
+        contact=contact,
+    )
+    keeper = RunKeeper(store, board, incidents, births, clock, around, group)
+    board.attach(keeper)
+    deadlines = Deadlines(store, incidents, in_force, clock, ring=lanes.ring_outboxes, contact=contact)
+    board.on_moved.append(_ringer(lanes, deadlines))
+    commands = Commands(
+        store=store,
+        board=board,
+        births=births,
+        incidents=incidents,
+        in_force=in_force,
+        scheduler=scheduler,
+        clock=clock,
+        ids=ids,
+        installation=installation,
+        ring=lanes.ring_outboxes,
+    )
+    engine = Engine(
+        store=store,
+        board=board,
+        incidents=incidents,
+        in_force=in_force,
+        scheduler=scheduler,
+        deadlines=deadlines,
+        lanes=lanes,
+        commands=commands,
+        clock=clock,
+        installation=installation,
+        started_at=clock.now(),
+    )
+    incidents.load(await store.read(queries.open_incidents))
+    found = await store.read(queries.open_runs)
+    lanes.attending = True
+    await engine.apply(configuration)
+    for open_run in found:
+        board.adopt(_survivor(open_run, clock.now()))
+    for pipeline in sorted({open_run.run.pipeline for open_run in found}):
+        await keeper.admit(pipeline)
+    await commands.obey_kept()
+    return engine
+
+
+def _survivor(open_run: OpenRun, now: datetime) -> OpenRun:
+    """Take over a run of a hub that is known to be dead: the lock was free, so no call of its is under way."""
+    steps = {
+        name: _dead_call(step, now) if step.state is StepState.STARTING else step
+        for name, step in open_run.steps.items()
+    }
+    return OpenRun(run=open_run.run, pipeline=open_run.pipeline, steps=steps)
+
+
+def _dead_call(step: Step, now: datetime) -> Step:
+    return replace(step, due=None, call_deadline=min(step.call_deadline or now, now))
+
+
+def _ringer(lanes: Lanes, deadlines: Deadlines) -> Callable[[OpenRun, Sequence[Step]], None]:
+    def ring(open_run: OpenRun, changed: Sequence[Step]) -> None:
+        for name in {step.instance for step in changed}:
+            lanes.ring(name)
+        if open_run.run.version <= 1:
+            deadlines.bell.ring()
+
+    return ring
+
+
+async def _pulse(engine: Engine) -> None:
+    """Show that the loop goes round."""
+    while True:
+        engine.beat = engine.clock.now()
+        await anyio.sleep(PULSE)

@@ -1,0 +1,102 @@
+"""The configuration in force, and what the store knows of its pipelines; replaced whole when a new one is applied."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from hashlib import sha256
+from typing import Final
+
+from stackhub.config import Configuration, Instance
+from stackhub.contract import Operation, Speaks, StartIs
+from stackhub.decide.ends import Rule
+from stackhub.decide.incident import RouteIn
+from stackhub.model.codec import dump
+from stackhub.model.pipeline import Pipeline, Route
+from stackhub.store.queries import Known
+
+UNKNOWN: Final = Rule(start_is=StartIs.BLIND, settle=timedelta(minutes=2), cancellable=False)
+
+
+class InForce:
+    """What holds now."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self.configuration = configuration
+        self.known: dict[str, Known] = {}
+        self.speaks: dict[str, Speaks] = {}  # of every open notifier
+        self.drained: dict[str, Instance] = {}  # removed, but open steps still need them
+
+    def instance(self, name: str) -> Instance | None:
+        """Return an instance, configured now or still draining."""
+        return self.configuration.instances.get(name) or self.drained.get(name)
+
+    def operation(self, pipeline: Pipeline, task_name: str) -> Operation | None:
+        """Return what a task's operation promises; None when its instance is gone for good."""
+        task = pipeline.task(task_name)
+        instance = self.instance(task.instance)
+        return instance.connector.operations.get(task.operation) if instance else None
+
+    def rules(self, pipeline: Pipeline) -> dict[str, Rule]:
+        """Return what decisions about a pipeline's tasks need to know."""
+        found = {}
+        for task in pipeline.tasks:
+            operation = self.operation(pipeline, task.name)
+            found[task.name] = (
+                UNKNOWN
+                if operation is None
+                else Rule(start_is=operation.start_is, settle=operation.settle, cancellable=operation.cancellable)
+            )
+        return found
+
+    def active(self, name: str) -> Known | None:
+        """Return a pipeline that is configured now."""
+        known = self.known.get(name)
+        return known if known is not None and not known.retired else None
+
+    def downstream(self, name: str) -> list[Pipeline]:
+        """Return the pipelines that start when this one has succeeded."""
+        return [
+            known.pipeline
+            for known in self.known.values()
+            if not known.retired and known.paused_at is None and name in known.pipeline.after
+        ]
+
+    def routes(self, pipeline: str) -> list[RouteIn]:
+        """Return whom to tell of a pipeline; of the hub and its accounts when ``pipeline`` is ""."""
+        known = self.active(pipeline)
+        given = known.pipeline.alerts if known else None
+        wanted: Sequence[Route] = given if given is not None else [Route(to=name) for name in self.default_routes()]
+        return [made for route in wanted if (made := self._route(route)) is not None]
+
+    def default_routes(self) -> list[str]:
+        """Return the instances told where a pipeline names no route."""
+        named = self.configuration.hub.alerts
+        return [name for name in named if name in self.speaks] if named else sorted(self.speaks)
+
+    def fallback(self, failing: str) -> RouteIn | None:
+        """Return the route that hears what ``failing`` could not be told."""
+        named = self.configuration.hub.fallback
+        names = [named] if named else [name for name in sorted(self.speaks) if name != failing]
+        for name in names:
+            if name != failing and name in self.speaks:
+                made = self._route(Route(to=name))
+                return replace(made, id=f"fallback:{made.id}") if made else None
+        return None
+
+    def _route(self, route: Route) -> RouteIn | None:
+        speaks = self.speaks.get(route.to)
+        if speaks is None:
+            return None
+        return RouteIn(
+            id=route_id(route.to, route.options),
+            instance=route.to,
+            speaks=speaks,
+            on=route.on,
+            severity=route.severity,
+            options=route.options,
+        )
+
+
+def route_id(instance: str, options: Mapping[str, object]) -> str:
+    """Name a route by whom it tells and how: ``slack``, or ``slack:3f9a01c2`` with options of its own."""
+    return f"{instance}:{sha256(dump(options).encode()).hexdigest()[:8]}" if options else instance

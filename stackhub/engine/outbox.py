@@ -1,0 +1,299 @@
+"""The outbox: one loop per notifier, which delivers what was committed, in order per incident and route.
+
+Before a message is sent it is kept that it may have been: a hub that dies in between sends again with doubt, and the
+notifier looks first where it can. What cannot be delivered stays visible, and a fallback route hears it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Final
+
+import anyio
+import sqlalchemy as sa
+import structlog
+
+from stackhub.clock import Clock
+from stackhub.contract import (
+    ConfigError,
+    LostLane,
+    Message,
+    Notifier,
+    Options,
+    Part,
+    Receipt,
+    Rejected,
+    Speaks,
+    Unavailable,
+    Unsure,
+)
+from stackhub.decide.ends import jitter, pause
+from stackhub.decide.incident import Post, RouteIn, message_key
+from stackhub.engine.bell import Bell
+from stackhub.engine.incidents import Incidents, posted
+from stackhub.model.codec import dump, load
+from stackhub.model.ids import Ids
+from stackhub.model.pipeline import Retries
+from stackhub.store import tables as t
+from stackhub.store import transaction as tx
+from stackhub.store.rows import happened
+from stackhub.store.store import Store
+from stackhub.store.tables import instant, maybe_instant, maybe_micros, micros
+from stackhub.store.transaction import Op, Transaction
+
+log = structlog.get_logger()
+LOOK: Final = 5.0
+BATCH: Final = 100
+WIDTH: Final = 4  # messages of different incidents under way at once
+CALL: Final = timedelta(seconds=60)
+BACKOFF: Final = Retries(wait=timedelta(seconds=2), backoff=2.0, max_wait=timedelta(minutes=5))
+FALL_BACK: Final = timedelta(minutes=5)  # undelivered for so long: the fallback route is told as well
+GIVE_UP: Final = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A message that waits to be delivered."""
+
+    id: str
+    incident: str
+    route: str
+    seq: int
+    part: Part
+    options: Mapping[str, Any]
+    message: Message
+    due: datetime
+    attempts: int
+    doubt: bool
+    created_at: datetime
+
+    @property
+    def order(self) -> tuple[str, str]:
+        """Messages with the same order go one after another."""
+        return self.incident, self.route
+
+
+@dataclass(slots=True, kw_only=True)
+class Outbox:
+    """Delivers for one notifier instance."""
+
+    instance: str
+    notifier: Notifier
+    route_options: type[Options] | None
+    store: Store
+    clock: Clock
+    ids: Ids
+    incidents: Incidents
+    fallback: Callable[[str], RouteIn | None]
+    on_fallback: Callable[[], None] = lambda: None
+    bell: Bell = field(default_factory=Bell)
+    undelivered: int = 0
+    beat: datetime | None = None  # when the loop last came round; `/readyz` looks at it
+    _resting: datetime | None = None
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        limiter = anyio.CapacityLimiter(WIDTH)
+        while True:
+            self.beat = now = self.clock.now()
+            resting = self._resting is not None and now < self._resting
+            due = [] if resting else await self.store.read(partial(_pending, instance=self.instance, now=now))
+            self.undelivered = await self.store.read(partial(_count, instance=self.instance))
+            async with anyio.create_task_group() as group:
+                for one in due:
+                    group.start_soon(self._one, one, limiter)
+            if due:
+                continue
+            following = await self.store.read(partial(_next, instance=self.instance, after=now))
+            wakes = [at for at in (following, self._resting) if at is not None and at > now]
+            await self.bell.wait(max(0.0, min([*((at - now).total_seconds() for at in wakes), LOOK])))
+
+    async def _one(self, waiting: Waiting, limiter: anyio.CapacityLimiter) -> None:
+        async with limiter:
+            await self.deliver(waiting)
+
+    async def deliver(self, waiting: Waiting) -> None:
+        """Send one message, and keep what came of it."""
+        options = self._options(waiting)
+        if isinstance(options, Exception):
+            await self._refused(waiting, options)
+            return
+        receipt = await self.store.read(partial(_receipt, incident=waiting.incident, route=waiting.route))
+        await self._moved(waiting, state="pending", doubt=True)
+        key = message_key(waiting.incident, waiting.route, waiting.seq, waiting.part)
+        message = replace(waiting.message, route=options)
+        try:
+            with anyio.fail_after(CALL.total_seconds()):
+                got = await self.notifier.deliver(message, receipt, key, doubt=waiting.doubt)
+        except LostLane:
+            return
+        except TimeoutError:
+            await self._again(waiting, Unsure(f"{self.instance}: no answer within {CALL}"), doubt=True)
+        except Unavailable as err:
+            await self._again(waiting, err, doubt=waiting.doubt)
+        except Unsure as err:
+            await self._again(waiting, err, doubt=True)
+        except (Rejected, ConfigError) as err:
+            await self._refused(waiting, err)
+        except Exception as err:  # a bug, but in a plugin: it may cost its own message, not the hub
+            log.exception("bug in a connector", instance=self.instance, verb="deliver")
+            await self._again(waiting, Unsure(f"bug in the connector of {self.instance}: {err!r}"), doubt=True)
+        else:
+            await self._sent(waiting, got)
+
+    def _options(self, waiting: Waiting) -> Any:
+        if self.route_options is None:
+            return None
+        try:
+            return self.route_options.model_validate(dict(waiting.options))
+        except ValueError as err:
+            return ConfigError(f"route {waiting.route}: {err}")
+
+    async def _sent(self, waiting: Waiting, receipt: Receipt) -> None:
+        now = self.clock.now()
+        row = {
+            "incident": waiting.incident,
+            "route": waiting.route,
+            "receipt": dump(dict(receipt)),
+            "updated_at": micros(now),
+        }
+        await self.store.apply(
+            Transaction().add(
+                _move(waiting, state="sent", due=now, doubt=False, error="", sent_at=now), Op(tx.RECEIPT, row)
+            )
+        )
+        log.info("told", instance=self.instance, incident=waiting.incident, what=waiting.message.event)
+
+    async def _again(self, waiting: Waiting, err: Exception, *, doubt: bool) -> None:
+        now = self.clock.now()
+        attempts = waiting.attempts + 1
+        asked = getattr(err, "retry_after", None)
+        wait = asked if asked is not None else jitter(f"{waiting.id}:{attempts}", pause(BACKOFF, attempts))
+        if asked is not None:
+            self._resting = now + asked
+        if now - waiting.created_at >= GIVE_UP:
+            await self._undeliverable(waiting, err)
+            return
+        transaction = Transaction().add(_move(waiting, state="pending", due=now + wait, doubt=doubt, error=str(err)))
+        if waiting.attempts == 0:
+            log.warning("could not tell", instance=self.instance, incident=waiting.incident, error=str(err))
+        late = now - waiting.created_at >= FALL_BACK
+        await self._with_fallback(waiting, transaction, err, wanted=late)
+
+    async def _refused(self, waiting: Waiting, err: Exception) -> None:
+        """A refusal that a person can mend is tried on; one of the message itself is final. The fallback hears both."""
+        now = self.clock.now()
+        if isinstance(err, Rejected) and waiting.attempts > 0:
+            await self._undeliverable(waiting, err)
+            return
+        wait = jitter(waiting.id, pause(replace(BACKOFF, wait=timedelta(seconds=10)), waiting.attempts + 1))
+        if now - waiting.created_at >= GIVE_UP:
+            await self._undeliverable(waiting, err)
+            return
+        log.error("a notifier refuses", instance=self.instance, incident=waiting.incident, error=str(err))
+        doubt = waiting.doubt
+        transaction = Transaction().add(_move(waiting, state="pending", due=now + wait, doubt=doubt, error=str(err)))
+        await self._with_fallback(waiting, transaction, err, wanted=True)
+
+    async def _undeliverable(self, waiting: Waiting, err: Exception) -> None:
+        now = self.clock.now()
+        log.error("undeliverable", instance=self.instance, incident=waiting.incident, error=str(err))
+        transaction = Transaction().add(
+            _move(waiting, state="undeliverable", due=now, doubt=waiting.doubt, error=str(err)),
+            happened(now, "undeliverable", text=f"{self.instance}: {waiting.message.title}: {err}"),
+        )
+        await self._with_fallback(waiting, transaction, err, wanted=True)
+
+    async def _with_fallback(self, waiting: Waiting, transaction: Transaction, err: Exception, *, wanted: bool) -> None:
+        """Commit what became of a message; the fallback route hears it as well, once, and then how it goes on."""
+        route = self.fallback(self.instance) if wanted and not waiting.route.startswith("fallback:") else None
+        if route is None or await self.store.read(partial(_told, waiting=waiting, route=route.id)):
+            await self.store.apply(transaction)
+            return
+        now = self.clock.now()
+        part = Part.ENTRY if route.speaks is Speaks.PLAIN else Part.ROOT
+        note = f"{waiting.message.summary} (This could not be told to {self.instance}: {err})".strip()
+        message = replace(waiting.message, part=part, summary=note, route=None)
+        post = Post(route=route, seq=waiting.seq, part=part, message=message, due=now)
+        transaction.add(posted(self.ids.make(now), waiting.incident, post, now))
+        await self.incidents.introduce(waiting.incident, route, message, transaction, self.store)
+        self.on_fallback()
+
+    async def _moved(self, waiting: Waiting, *, state: str, doubt: bool) -> None:
+        await self.store.apply(Transaction().add(_move(waiting, state=state, due=waiting.due, doubt=doubt, error="")))
+
+
+def _move(
+    waiting: Waiting, *, state: str, due: datetime, doubt: bool, error: str, sent_at: datetime | None = None
+) -> Op:
+    return Op(
+        tx.OUTBOX_MOVED,
+        {
+            "b_id": waiting.id,
+            "n_state": state,
+            "n_due": micros(due),
+            "n_attempts": waiting.attempts + 1,
+            "n_doubt": int(doubt),
+            "n_error": error,
+            "n_sent_at": maybe_micros(sent_at),
+        },
+    )
+
+
+def _heads(instance: str) -> sa.Select[Any]:
+    """Select the messages that are first in line: of each incident and route the oldest that waits."""
+    older = t.outbox.alias("older")
+    before = sa.exists().where(
+        older.c.incident == t.outbox.c.incident,
+        older.c.route == t.outbox.c.route,
+        older.c.state == "pending",
+        sa.or_(
+            older.c.seq < t.outbox.c.seq,
+            sa.and_(older.c.seq == t.outbox.c.seq, older.c.part > t.outbox.c.part),  # "root" before "entry"
+        ),
+    )
+    return sa.select(t.outbox).where(t.outbox.c.instance == instance, t.outbox.c.state == "pending", ~before)
+
+
+def _next(connection: sa.Connection, instance: str, after: datetime) -> datetime | None:
+    heads = _heads(instance).subquery()
+    at = connection.scalar(sa.select(sa.func.min(heads.c.due)).where(heads.c.due > micros(after)))
+    return maybe_instant(at)
+
+
+def _count(connection: sa.Connection, instance: str) -> int:
+    where = (t.outbox.c.instance == instance, t.outbox.c.state == "pending")
+    return connection.scalar(sa.select(sa.func.count()).select_from(t.outbox).where(*where)) or 0
+
+
+def _pending(connection: sa.Connection, instance: str, now: datetime) -> list[Waiting]:
+    query = _heads(instance).where(t.outbox.c.due <= micros(now)).order_by(t.outbox.c.due).limit(BATCH)
+    return [
+        Waiting(
+            id=row.id,
+            incident=row.incident,
+            route=row.route,
+            seq=row.seq,
+            part=Part(row.part),
+            options=load(dict[str, Any], row.options),
+            message=load(Message, row.message),
+            due=instant(row.due),
+            attempts=row.attempts,
+            doubt=bool(row.doubt),
+            created_at=instant(row.created_at),
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def _receipt(connection: sa.Connection, incident: str, route: str) -> dict[str, Any] | None:
+    where = (t.receipt.c.incident == incident, t.receipt.c.route == route)
+    kept = connection.scalar(sa.select(t.receipt.c.receipt).where(*where))
+    return load(dict[str, Any], kept) if kept else None
+
+
+def _told(connection: sa.Connection, waiting: Waiting, route: str) -> bool:
+    columns = t.outbox.c
+    where = (columns.incident == waiting.incident, columns.route == route, columns.seq == waiting.seq)
+    return connection.scalar(sa.select(t.outbox.c.id).where(*where).limit(1)) is not None

@@ -1,0 +1,78 @@
+"""Forgets what is old: ended runs with all that hangs on them, told messages, job directories. In small bites."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import anyio
+import sqlalchemy as sa
+import structlog
+
+from stackhub.clock import Clock
+from stackhub.contract import Context
+from stackhub.launch import Launcher
+from stackhub.store import queries
+from stackhub.store import tables as t
+from stackhub.store.store import Store
+from stackhub.store.tables import micros
+
+log = structlog.get_logger()
+EVERY: Final = timedelta(hours=1)
+BITE: Final = 200  # runs, or rows, of one transaction
+
+
+async def run(store: Store, clock: Clock, retention: Callable[[], timedelta], state: Path) -> None:
+    """Sweep once an hour until cancelled."""
+    while True:
+        before = clock.now() - retention()
+        gone = await sweep(store, before)
+        with Launcher(Context(instance="retention", state=state, now=clock.now)) as launcher:
+            jobs = await launcher.sweep(retention())
+        if gone or jobs:
+            log.info("forgot what is old", runs=gone, job_directories=jobs, before=before.isoformat())
+        await anyio.sleep(EVERY.total_seconds())
+
+
+async def sweep(store: Store, before: datetime) -> int:
+    """Delete what ended before ``before``; returns how many runs went."""
+    gone = 0
+    while True:
+        old = await store.read(partial(queries.old_runs, before=before, limit=BITE))
+        if not old:
+            break
+        await store.call(partial(_forget_runs, ids=old))
+        gone += len(old)
+    await store.call(partial(_forget_rest, before=micros(before)))
+    return gone
+
+
+def _forget_runs(connection: sa.Connection, ids: list[str]) -> None:
+    for table, column in (
+        (t.step, t.step.c.run),
+        (t.node, t.node.c.run),
+        (t.event, t.event.c.run),
+        (t.deadline, t.deadline.c.run),
+        (t.run, t.run.c.id),
+    ):
+        connection.execute(sa.delete(table).where(column.in_(ids)))
+
+
+def _forget_rest(connection: sa.Connection, before: int) -> None:
+    """Delete old history of the hub itself; the newest landing of each connection stays, whatever its age."""
+    incidents = sa.select(t.incident.c.id).where(t.incident.c.resolved_at < before)
+    done = t.outbox.c.state != "pending"
+    connection.execute(sa.delete(t.receipt).where(t.receipt.c.incident.in_(incidents)))
+    connection.execute(sa.delete(t.outbox).where(t.outbox.c.created_at < before, done))
+    connection.execute(sa.delete(t.incident).where(t.incident.c.resolved_at < before))
+    connection.execute(sa.delete(t.event).where(t.event.c.run == "", t.event.c.at < before))
+    connection.execute(sa.delete(t.tick).where(t.tick.c.at < before))
+    connection.execute(sa.delete(t.deadline).where(t.deadline.c.at < before, t.deadline.c.state != "open"))
+    connection.execute(sa.delete(t.command).where(t.command.c.done_at < before))
+    newer = t.landing.alias("newer")
+    same = sa.and_(newer.c.instance == t.landing.c.instance, newer.c.connection == t.landing.c.connection)
+    later = sa.exists().where(same, newer.c.seen_at > t.landing.c.seen_at)
+    connection.execute(sa.delete(t.landing).where(t.landing.c.seen_at < before, later))
+    used = sa.union(sa.select(t.run.c.snapshot), sa.select(t.pipeline.c.snapshot))
+    connection.execute(sa.delete(t.snapshot).where(t.snapshot.c.hash.not_in(used)))

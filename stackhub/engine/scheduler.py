@@ -1,0 +1,156 @@
+"""The scheduler: turns ticks that fall due into runs, or into recorded skips. It reads the store, not files."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from stackhub.clock import Clock, JumpWatch
+from stackhub.decide.run import Cancel
+from stackhub.decide.schedule import Due, Meeting, Verdict, clash, fall_due
+from stackhub.engine.bell import Bell
+from stackhub.engine.births import Births, deadline_rows
+from stackhub.engine.board import Board
+from stackhub.engine.inforce import InForce
+from stackhub.errors import StaleRun
+from stackhub.model.pipeline import Pipeline
+from stackhub.model.run import OpenRun, Trigger
+from stackhub.store import configure
+from stackhub.store import transaction as tx
+from stackhub.store.configure import Scheduled
+from stackhub.store.store import Store
+from stackhub.store.tables import maybe_micros, micros
+from stackhub.store.transaction import Op, Transaction
+
+log = structlog.get_logger()
+LOOK: Final = 5.0  # seconds, at most, between looks: a clock that was set is noticed within this
+
+
+class Scheduler:
+    """Owns the schedules in force."""
+
+    def __init__(self, store: Store, board: Board, births: Births, in_force: InForce, clock: Clock) -> None:
+        self.bell = Bell()
+        self._store = store
+        self._board = board
+        self._births = births
+        self._in_force = in_force
+        self._clock = clock
+        self._schedules: list[Scheduled] = []
+
+    async def load(self) -> None:
+        """Read the schedules in force, after a configuration was applied."""
+        self._schedules = await self._store.read(configure.schedules)
+        self.bell.ring()
+
+    def following(self, pipeline: str) -> datetime | None:
+        """Return when the next tick of a pipeline falls; None when it has no schedule, or is paused."""
+        known = self._in_force.active(pipeline)
+        if known is None or known.paused_at is not None:
+            return None
+        return min((s.next_at for s in self._schedules if s.pipeline == pipeline and s.next_at), default=None)
+
+    def schedules(self, pipeline: str = "") -> list[Scheduled]:
+        """Return the schedules in force."""
+        return [scheduled for scheduled in self._schedules if pipeline in ("", scheduled.pipeline)]
+
+    async def run(self) -> None:
+        """Turn ticks into runs until cancelled."""
+        watch = JumpWatch(self._clock)
+        while True:
+            jump = watch.look()
+            if jump is not None:
+                log.warning("the clock was set", by=str(jump))
+            now = self._clock.now()
+            for scheduled in self._schedules:
+                if scheduled.next_at is not None and scheduled.next_at <= now:
+                    await self.fall(scheduled, now)
+            now = self._clock.now()
+            waits = [(at - now).total_seconds() for s in self._schedules if (at := self._awake(s)) is not None]
+            await self.bell.wait(max(0.0, min([*waits, LOOK])))
+
+    def _awake(self, scheduled: Scheduled) -> datetime | None:
+        known = self._in_force.active(scheduled.pipeline)
+        return scheduled.next_at if known is not None and known.paused_at is None else None
+
+    async def fall(
+        self, scheduled: Scheduled, now: datetime, *, paused_since: datetime | None = None, resume: bool = False
+    ) -> None:
+        """Decide every tick of one schedule up to now; each is a run or a recorded skip, in one transaction."""
+        known = self._in_force.active(scheduled.pipeline)
+        if known is None or scheduled.next_at is None:
+            return
+        paused = paused_since if resume else known.paused_at
+        dues, next_at = fall_due(
+            scheduled.schedule,
+            scheduled.next_at,
+            scheduled.anchor,
+            now,
+            catchup=known.pipeline.catchup,
+            paused_since=paused,
+            resumed_at=now if resume else None,
+        )
+        if not dues:
+            return
+        transaction = Transaction()
+        born: list[OpenRun] = []
+        cancel: list[tuple[str, str]] = []
+        for due in dues:
+            self._tick(due, scheduled, known.pipeline, transaction, born, cancel)
+        moved = {"b_pipeline": scheduled.pipeline, "b_spec": scheduled.spec, "n_next_at": maybe_micros(next_at)}
+        transaction.add(Op(tx.SCHEDULE_MOVED, moved))
+        try:
+            await self._store.apply(transaction)
+        except StaleRun:  # a tick that is kept already: what the store says holds
+            await self.load()
+            return
+        self._schedules = [replace(s, next_at=next_at) if s == scheduled else s for s in self._schedules]
+        for made in born:
+            self._board.adopt(made)
+        for run_id, reason in cancel:
+            await self._board.tell(run_id, Cancel(reason=reason))
+        self.bell.ring()
+
+    def _tick(
+        self,
+        due: Due,
+        scheduled: Scheduled,
+        pipeline: Pipeline,
+        transaction: Transaction,
+        born: list[OpenRun],
+        cancel: list[tuple[str, str]],
+    ) -> None:
+        verdict, reason, run_id = due.verdict, due.reason, None
+        if verdict is Verdict.RUN:
+            going = [open_run.run for open_run in (*self._board.runs(pipeline.name), *born)]
+            met = clash(pipeline.overlap, going, catchup=pipeline.catchup, missed=due.missed)
+            reason = met.reason or reason
+            if met.meeting is Meeting.SKIP:
+                verdict = Verdict.SKIP
+                interval, at = due.tick.interval, due.tick.at
+                transaction.add(*deadline_rows(pipeline, interval, created_at=at, tick=at, run_id=""))
+            else:
+                made, ops = self._births.new(
+                    pipeline,
+                    self._in_force.rules(pipeline),
+                    Trigger.SCHEDULE,
+                    interval=due.tick.interval,
+                    tick=due.tick.at,
+                    reason=f"scheduled for {due.tick.label}",
+                    behind=bool(born),
+                )
+                run_id = made.run.id
+                born.append(made)
+                transaction.add(*ops)
+                cancel += [(other, f"run {run_id} takes its place: overlap is cancel") for other in met.cancel]
+        row = {
+            "pipeline": scheduled.pipeline,
+            "spec": scheduled.spec,
+            "at": micros(due.tick.at),
+            "label": due.tick.label,
+            "verdict": verdict.value,
+            "reason": reason,
+            "run": run_id,
+        }
+        transaction.add(Op(tx.TICK, row))
