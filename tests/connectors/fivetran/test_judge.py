@@ -13,7 +13,7 @@ from stackhub_fivetran.judge import CANCELLED_AFTER, LOST_AFTER, Sight, judge, s
 from stackhub_fivetran.row import NEVER, Odd, Row, moment
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-RECORDED = Path(__file__).parents[3] / "shared" / "vendors" / "recorded" / "fivetran"
+RECORDED = Path(__file__).parents[4] / "shared" / "vendors" / "recorded" / "fivetran"
 
 
 def a_row(sync_state="scheduled", **changes):

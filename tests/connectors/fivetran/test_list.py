@@ -1,0 +1,125 @@
+"""The list of a Fivetran account: its pages, and what it tells of each connection."""
+
+import json
+
+import pytest
+
+import stackhub_fivetran
+from stackhub.contract import Health, Job, Relation, Unavailable
+from stackhub.testing import open_on
+from stackhub_fivetran.relations import relations
+
+connector = stackhub_fivetran.connector
+
+
+async def test_only_the_connections_of_the_chosen_group_are_asked_for(heard, clock):
+    async with open_on(connector, heard, clock=clock, group_id="elsewhere") as opened:
+        assert list(await opened.connections()) == []
+
+    assert heard.queries == ["limit=1000&group_id=elsewhere"]
+
+
+def paged(*pages):
+    """Answer the listing with these pages, whatever is asked."""
+    left = list(pages)
+
+    async def app(scope, receive, send):
+        body = json.dumps({"code": "Success", "data": left.pop(0) if len(left) > 1 else left[0]}).encode()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+
+    return app
+
+
+class Paged:
+    def __init__(self, vendor, *pages):
+        self.vendor, self.app = vendor, paged(*pages)
+
+    async def __call__(self, scope, receive, send):
+        await self.app(scope, receive, send)
+
+    def environment(self, url):
+        return self.vendor.environment(url)
+
+
+def item(name):
+    return {"id": f"id_{name}", "schema": name, "status": {"sync_state": "scheduled", "setup_state": "connected"}}
+
+
+@pytest.mark.parametrize("spelling", ["next_cursor", "nextCursor"])
+async def test_the_next_page_is_found_in_both_spellings(vendor, spelling):
+    pages = Paged(vendor, {"items": [item("crm")], spelling: "2"}, {"items": [item("shop")]})
+    async with open_on(connector, pages) as opened:
+        assert [connection.name for connection in await opened.connections()] == ["crm", "shop"]
+
+
+async def test_pages_that_lead_in_a_circle_are_no_listing(vendor):
+    async with open_on(connector, Paged(vendor, {"items": [item("crm")], "next_cursor": "2"})) as opened:
+        with pytest.raises(Unavailable, match="already read"):
+            await opened.connections()
+
+
+@pytest.mark.parametrize("data", [{}, {"items": None}, {"items": [1]}, {"items": [{"schema": "crm"}]}])
+async def test_a_list_that_is_not_as_documented_is_no_listing(vendor, data):
+    async with open_on(connector, Paged(vendor, data)) as opened:
+        with pytest.raises(Unavailable):
+            await opened.connections()
+
+
+async def test_a_connection_nobody_understands_is_listed_and_cannot_be_started(vendor):
+    crm = connector.operations["sync"].options(connection="crm")
+    odd = {"id": "id_crm", "schema": "crm", "status": {}}
+    async with open_on(connector, Paged(vendor, {"items": [odd]})) as opened:
+        [listed] = await opened.connections()
+        assert (listed.name, listed.health) == ("crm", Health.UNKNOWN)
+        with pytest.raises(Unavailable, match="cannot be understood"):
+            await opened.prepare(Job(operation="sync", options=crm))
+
+
+async def test_the_catalogue_tells_health_schedule_and_last_landing(fivetran, vendor, clock):
+    vendor.begin("crm")
+    clock.advance(61)
+    vendor.line("shop").paused = True
+    vendor.line("web").setup_state = "broken"
+    vendor.line("web").tasks = ["Reauthorize Google"]
+    vendor.line("web").schedule_type = "manual"
+
+    crm, shop, web = await fivetran.connections()
+
+    assert (crm.health, crm.schedule, crm.last.mark) == (Health.OK, "every 6 h", "2026-01-01T12:01:01.000000Z")
+    assert (shop.health, shop.last) == (Health.PAUSED, None)
+    assert (web.health, web.schedule, web.note) == (Health.BROKEN, "manual", "Reauthorize Google")
+    assert crm.relations == (Relation("", "crm", ""),)
+    assert "id_crm" in crm.url
+
+
+@pytest.mark.parametrize(
+    ("service", "name", "filled"),
+    [
+        ("salesforce", "salesforce", (Relation("", "salesforce", ""),)),
+        ("google_sheets", "sheets.budget", (Relation("", "sheets", "budget"),)),
+        ("google_sheets", "sheets.budget.2026", (Relation("", "sheets", "budget.2026"),)),
+        ("s3", "files.invoices", (Relation("", "files", ""),)),
+        ("postgres", "shop", ()),
+    ],
+)
+def test_the_name_of_a_connection_tells_what_it_fills_where_its_service_lets_it(service, name, filled):
+    assert relations(service, name) == filled
+
+
+@pytest.mark.parametrize(
+    ("changes", "schedule"),
+    [
+        ({"sync_frequency": 5}, "every 5 min"),
+        ({"sync_frequency": 60}, "every 1 h"),
+        ({"sync_frequency": 1440}, "every 24 h"),
+        ({"sync_frequency": 1440, "daily_sync_time": "14:00"}, "daily at 14:00 UTC"),
+        ({"sync_frequency": 60, "schedule_type": "manual"}, "manual"),
+        ({}, ""),
+    ],
+)
+async def test_a_schedule_is_told_in_words(vendor, changes, schedule):
+    async with open_on(connector, Paged(vendor, {"items": [item("crm") | changes]})) as opened:
+        [listed] = await opened.connections()
+
+    assert listed.schedule == schedule
