@@ -66,6 +66,14 @@ class SlackSettings(Settings):
         return channel_of(value)
 
     @model_validator(mode="after")
+    def _each_secret_in_its_place(self) -> Self:
+        if self.app_token is not None and not self.app_token.get_secret_value().startswith("xapp-"):
+            raise ValueError("SLACK_APP_TOKEN is an app-level token, which begins with xapp-")
+        if self.signing_secret is not None and self.signing_secret.get_secret_value().startswith(("xox", "xapp-")):
+            raise ValueError("SLACK_SIGNING_SECRET is no token: it stands under Basic Information of the Slack app")
+        return self
+
+    @model_validator(mode="after")
     def _one_way_in(self) -> Self:
         if self.bot_token is None and self.webhook_url is None:
             raise ValueError("set SLACK_BOT_TOKEN (messages are edited in place), or SLACK_WEBHOOK_URL")

@@ -98,6 +98,8 @@ def test_width_is_as_set_and_the_rate_is_one_a_second():
         ({"bot_token": " ", "webhook_url": ""}, "set SLACK_BOT_TOKEN"),
         ({"bot_token": "xoxb-1", "webhook_url": "https://hooks.slack.com/services/T/B/x"}, "either"),
         ({"bot_token": "xapp-1"}, "app-level token"),
+        ({"bot_token": "xoxb-1", "app_token": "xoxb-1"}, "begins with xapp-"),
+        ({"bot_token": "xoxb-1", "signing_secret": "xapp-1"}, "is no token"),
         ({"bot_token": "xoxb-1 # the bot"}, "one word"),
         ({"webhook_url": "hooks.slack.com/services/T/B/x"}, "with all that follows"),
         ({"webhook_url": "https://hooks.slack.com"}, "with all that follows"),

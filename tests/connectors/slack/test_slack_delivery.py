@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import timedelta
+from urllib.parse import parse_qs
 
 import pytest
 from slack_incident import FAILED, OVER, RETRY, calls, refuse, sent
@@ -95,6 +96,8 @@ async def test_a_channel_that_was_made_anew_is_looked_up_anew(bot, vendor):
 async def test_without_groups_read_public_channels_are_still_found(bot, vendor):
     vendor.scopes -= {"groups:read"}
     await bot.deliver(FAILED, None, "k", doubt=False)
+    asked = [parse_qs(body.decode()).get("types") for body in vendor.bodies[:2]]
+    assert asked == [["public_channel,private_channel"], ["public_channel"]]
     assert vendor.shown()[0].where == "#data-alerts"
 
 
