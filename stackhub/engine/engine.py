@@ -17,7 +17,7 @@ import structlog
 from anyio.abc import TaskGroup
 
 from stackhub.clock import Clock, WallClock
-from stackhub.config import Configuration
+from stackhub.config.read import Configuration
 from stackhub.decide.incident import Voice
 from stackhub.engine import retention
 from stackhub.engine.births import Births
@@ -64,9 +64,7 @@ class Engine:
     async def apply(self, configuration: Configuration) -> configure.Applied:
         """Put a configuration in force. What a run is doing follows the pipeline as it was when the run began."""
         now = self.clock.now()
-        applied = await self.store.call(
-            lambda connection: configure.apply(connection, configuration.pipelines, configuration.revision, now)
-        )
+        applied = await self.store.call(lambda connection: configure.apply(connection, configuration.pipelines, now))
         self.in_force.configuration = configuration
         self.in_force.known = await self.store.read(queries.pipelines)
         self.revision = applied.revision

@@ -1,12 +1,13 @@
 """The configuration in force, and what the store knows of its pipelines; replaced whole when a new one is applied."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from typing import Final
 
-from stackhub.config import Configuration, Instance
+from stackhub.config.instances import Instance
+from stackhub.config.read import Configuration
 from stackhub.contract import Operation, Speaks, StartIs
 from stackhub.decide.ends import Rule
 from stackhub.decide.incident import RouteIn
@@ -65,22 +66,15 @@ class InForce:
         """Return whom to tell of a pipeline; of the hub and its accounts when ``pipeline`` is ""."""
         known = self.active(pipeline)
         given = known.pipeline.alerts if known else None
-        wanted: Sequence[Route] = given if given is not None else [Route(to=name) for name in self.default_routes()]
+        wanted = given if given is not None else self.configuration.routes
         return [made for route in wanted if (made := self._route(route)) is not None]
-
-    def default_routes(self) -> list[str]:
-        """Return the instances told where a pipeline names no route."""
-        named = self.configuration.hub.alerts
-        return [name for name in named if name in self.speaks] if named else sorted(self.speaks)
 
     def fallback(self, failing: str) -> RouteIn | None:
         """Return the route that hears what ``failing`` could not be told."""
-        named = self.configuration.hub.fallback
-        names = [named] if named else [name for name in sorted(self.speaks) if name != failing]
-        for name in names:
-            if name != failing and name in self.speaks:
-                made = self._route(Route(to=name))
-                return replace(made, id=f"fallback:{made.id}") if made else None
+        for name in self.configuration.fallback:
+            made = self._route(Route(to=name)) if name != failing else None
+            if made is not None:
+                return replace(made, id=f"fallback:{made.id}")
         return None
 
     def _route(self, route: Route) -> RouteIn | None:

@@ -11,7 +11,7 @@ import structlog
 from anyio.abc import TaskGroup
 
 from stackhub.clock import Clock
-from stackhub.config import Instance
+from stackhub.config.instances import Instance
 from stackhub.contract import Context, Jobs, Notifier
 from stackhub.decide.circuit import Circuit
 from stackhub.engine.board import Board
@@ -212,7 +212,7 @@ class Lanes:
         return Outbox(
             instance=instance.name,
             notifier=notifier,
-            route_options=instance.connector.route,
+            route_options=lambda options: place.work.route(instance, options),
             store=place.store,
             clock=place.clock,
             ids=place.ids,

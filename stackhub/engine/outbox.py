@@ -80,7 +80,7 @@ class Outbox:
 
     instance: str
     notifier: Notifier
-    route_options: type[Options] | None
+    route_options: Callable[[Mapping[str, Any]], Options]  # raises `ConfigError`
     store: Store
     clock: Clock
     ids: Ids
@@ -116,7 +116,7 @@ class Outbox:
     async def deliver(self, waiting: Waiting) -> None:
         """Send one message, and keep what came of it."""
         options = self._options(waiting)
-        if isinstance(options, Exception):
+        if isinstance(options, ConfigError):
             await self._refused(waiting, options)
             return
         receipt = await self.store.read(partial(_receipt, incident=waiting.incident, route=waiting.route))
@@ -142,13 +142,11 @@ class Outbox:
         else:
             await self._sent(waiting, got)
 
-    def _options(self, waiting: Waiting) -> Any:
-        if self.route_options is None:
-            return None
+    def _options(self, waiting: Waiting) -> Options | ConfigError:
         try:
-            return self.route_options.model_validate(dict(waiting.options))
-        except ValueError as err:
-            return ConfigError(f"route {waiting.route}: {err}")
+            return self.route_options(waiting.options)
+        except ConfigError as err:
+            return err
 
     async def _sent(self, waiting: Waiting, receipt: Receipt) -> None:
         now = self.clock.now()

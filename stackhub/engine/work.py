@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
-from stackhub.config import job_options
-from stackhub.contract import ConfigError, Job, Node, Role
+from stackhub.config.instances import Instance
+from stackhub.config.options import RunContext, job_options, route_options
+from stackhub.contract import ConfigError, Job, Node, Options, Role
 from stackhub.engine.inforce import InForce
+from stackhub.model.pipeline import Route
 from stackhub.model.run import OpenRun
 from stackhub.model.step import Step
 from stackhub.store import queries
@@ -35,18 +38,24 @@ class Work:
         if operation.role is Role.EXTRACT:
             query = partial(queries.consumed, pipeline=run.pipeline, task=task.name, instance=task.instance)
             consumed = await self._store.read(query)
+        interval = (run.interval.start, run.interval.end)
+        context = RunContext(run=run.id, pipeline=run.pipeline, interval=interval)
         return Job(
             operation=task.operation,
-            options=job_options(task, instance.connector, self._environ, names(open_run, step.task)),
+            options=job_options(task, instance.connector, self._environ, context),
             pipeline=run.pipeline,
             run=run.id,
             task=task.name,
             attempt=step.attempt,
-            interval=(run.interval.start, run.interval.end),
+            interval=interval,
             timeout=task.timeout,
             consumed=consumed,
             nodes=await self._nodes(open_run, step),
         )
+
+    def route(self, instance: Instance, options: Mapping[str, Any]) -> Options:
+        """Build a route's options as they are at this moment. Raises `ConfigError`."""
+        return route_options(Route(to=instance.name, options=options), instance.connector, self._environ)
 
     async def _nodes(self, open_run: OpenRun, step: Step) -> tuple[Node, ...]:
         """Return how earlier tries left each node: of this step, else of the run that this one retries."""
@@ -58,16 +67,3 @@ class Work:
             older = await self._store.read(partial(queries.nodes, run_id=run.retry_of, task=step.task))
             found = older.get(step.task, [])
         return tuple(found)
-
-
-def names(open_run: OpenRun, task: str) -> dict[str, str]:
-    """Return what ``{{ }}`` may name in a task's options."""
-    run = open_run.run
-    return {
-        "interval.start": run.interval.start.isoformat(),
-        "interval.end": run.interval.end.isoformat(),
-        "run.id": run.id,
-        "run.pipeline": run.pipeline,
-        "run.trigger": run.trigger.value,
-        "task.name": task,
-    }

@@ -11,7 +11,7 @@ from stackhub.model.codec import dump, load
 from stackhub.model.pipeline import Pipeline, Schedule
 from stackhub.store import tables as t
 from stackhub.store import transaction as tx
-from stackhub.store.rows import happened, snapshot
+from stackhub.store.rows import happened, snapshot, snapshot_hash
 from stackhub.store.tables import instant, maybe_instant, maybe_micros, micros
 
 
@@ -41,8 +41,9 @@ class Scheduled:
     next_at: datetime | None
 
 
-def apply(connection: sa.Connection, pipelines: Mapping[str, Pipeline], revision: str, now: datetime) -> Applied:
+def apply(connection: sa.Connection, pipelines: Mapping[str, Pipeline], now: datetime) -> Applied:
     """Bring the store to what is configured. New and changed schedules tick from now, never for the past."""
+    content = snapshot_hash(dump(dict(sorted(pipelines.items()))))
     known = {row.name: row for row in connection.execute(sa.select(t.pipeline))}
     last = connection.execute(sa.select(t.revision).order_by(t.revision.c.id.desc()).limit(1)).first()
     number = last.id if last else 0
@@ -66,14 +67,14 @@ def apply(connection: sa.Connection, pipelines: Mapping[str, Pipeline], revision
         connection.execute(sa.update(t.pipeline).where(t.pipeline.c.name == name).values(retired=1))
         connection.execute(sa.delete(t.schedule).where(t.schedule.c.pipeline == name))
     applied = Applied(revision=number, added=tuple(added), changed=tuple(changed), retired=tuple(retired))
-    if not applied.any and last is not None and last.hash == revision:
+    if not applied.any and last is not None:
         return applied
     summary = "; ".join(
         f"{word}: {', '.join(names)}"
         for word, names in (("added", added), ("changed", changed), ("retired", retired))
         if names
     )
-    row = {"id": number + 1, "applied_at": micros(now), "hash": revision, "summary": summary or "settings only"}
+    row = {"id": number + 1, "applied_at": micros(now), "hash": content, "summary": summary or "no pipelines"}
     connection.execute(sa.insert(t.revision), row)
     line = happened(now, "configuration", text=f"revision {number + 1}: {row['summary']}")
     connection.execute(line.statement.sql, dict(line.row))
