@@ -1,0 +1,232 @@
+"""One dbt project: its commands as processes that outlive the hub, read by their log."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from signal import SIGINT, SIGKILL
+from typing import Final
+
+import anyio
+import anyio.to_thread
+
+from stackhub.contract import (
+    DONE,
+    Answer,
+    Baseline,
+    ConnectorError,
+    Context,
+    Finished,
+    Found,
+    Handle,
+    Job,
+    Json,
+    Node,
+    Pending,
+    Permission,
+    Progress,
+    Rejected,
+    Search,
+)
+from stackhub.launch import Command, Ended, Launcher, Lost, ProcessJobs, Running, environment
+from stackhub_dbt import command, probe
+from stackhub_dbt.events import Story
+from stackhub_dbt.executable import ABSENT, Dbt, Versions, locate
+from stackhub_dbt.listing import RUNS, Parsed, listed
+from stackhub_dbt.log import render
+from stackhub_dbt.options import DbtSettings, SelectOptions
+from stackhub_dbt.results import read_results, reconcile
+from stackhub_dbt.secrecy import hiding
+from stackhub_dbt.verdict import Facts, judge, lost
+
+OUTPUT: Final = "output"  # both streams: what is no event (a usage error, a traceback) stands in its place among them
+PIECE: Final = 4 * 2**20  # bytes of it read at once
+REST: Final = "run_results.json"  # the file in a job's directory that lists what it is to run; the job's own is deeper
+ASKED: Final = "asked_to_stop"  # the file in a job's directory that says so
+# SIGTERM kills dbt at once, v1 and v2, and its query goes on in the warehouse.
+LADDER: Final = (SIGINT, SIGINT, SIGKILL)
+
+
+@dataclass(slots=True)
+class _Followed:
+    """How far one job's output has been read, and what it has said up to there."""
+
+    story: Story
+    offset: int = 0
+    turn: anyio.Lock = field(default_factory=anyio.Lock)
+
+
+class DbtProject:
+    """Runs dbt, one process per job, each with a target and log path of its own.
+
+    What a job has said is kept in memory as far as it was read; another hub, or this one after a restart, reads it
+    again from the beginning.
+    """
+
+    def __init__(self, settings: DbtSettings, context: Context, launcher: Launcher) -> None:
+        self._executable = settings.executable
+        self._directory = context.directory
+        self._launcher = launcher
+        self._project = command.Project.of(settings, context.directory)
+        self._parsed = Parsed(context.state.absolute() / "dbt" / context.instance)
+        self._versions = Versions()
+        self._further = {name: value.get_secret_value() for name, value in settings.further.items()}
+        self._hide = hiding(self._further.values())
+        self._followed: dict[str, _Followed] = {}
+        self._jobs = ProcessJobs(launcher, finish=self._finish, going=self._going, ladder=LADDER)
+
+    # --- jobs ---------------------------------------------------------------------------------------------------
+
+    async def prepare(self, job: Job) -> Baseline:
+        """Note which dbt is going to run.
+
+        Raises:
+            Rejected: there is no dbt, or no project.
+        """
+        if not (self._project.directory / probe.PROJECT_FILE).is_file():
+            raise Rejected(f"no {probe.PROJECT_FILE} in {self._project.directory}: set DBT_PROJECT_DIR")
+        return {"dbt": (await self._dbt(self._environment(job))).version}
+
+    async def start(self, job: Job, baseline: Baseline, key: str) -> Handle:
+        """Start dbt; under a key that has a process already, return that.
+
+        A retry runs what the selection holds less what earlier attempts have built, by their ``nodes``. For the first
+        dbt is asked (`dbt list`, one more start of dbt), because an attempt that was killed did not tell all that it
+        was going to run, and because `--exclude` takes a model's tests away with the model. It is not `dbt retry`:
+        that needs the run_results.json which a killed dbt does not leave. Where the listing fails, or nothing would be
+        left since only a hook had failed, everything selected is run again.
+
+        Raises:
+            Rejected: there is no dbt.
+            Unavailable: the process could not be started.
+        """
+        del baseline
+        if isinstance(found := self._jobs.find(key, **_facts(job)), Found):
+            return found.handle
+        env = self._environment(job)
+        dbt = await self._dbt(env)
+        env = {**command.defaults(dbt, self._parsed.path), **env}
+        left = await self._left(dbt, job, env)
+        argv = command.command_line(
+            dbt, self._project, job.operation, job.options, self._launcher.place(key), rest=bool(left)
+        )
+        files = {REST: command.results_of(job.operation, left)} if left else {}
+        asked = Command(argv=argv, cwd=self._project.directory, env=env, files=files, merge_output=True)
+        return await self._jobs.start(key, asked, **_facts(job))
+
+    async def poll(self, handles: Sequence[Handle]) -> Sequence[Answer]:
+        """Read what each process has said since the last time, and how it ended if it has."""
+        return [await self._answer(handle) for handle in handles]
+
+    async def find(self, job: Job, baseline: Baseline, key: str) -> Search:
+        """Look for the directory of the key."""
+        del baseline
+        return self._jobs.find(key, **_facts(job))
+
+    async def cancel(self, handle: Handle) -> None:
+        """Send the next signal: twice SIGINT, at which dbt cancels its queries, then SIGKILL.
+
+        Raises:
+            Unavailable: it runs on another host.
+            Rejected: it runs as somebody else.
+        """
+        asked = self._launcher.directory(handle) / ASKED
+        if isinstance(self._launcher.look(handle), Running):
+            asked.touch()
+        try:
+            await self._jobs.cancel(handle)
+        except ConnectorError:
+            asked.unlink(missing_ok=True)
+            raise
+
+    # --- what people look at ------------------------------------------------------------------------------------
+
+    def read_log(self, handle: Handle, offset: int, most: int) -> tuple[str, int]:
+        """Return what dbt said, a line for each event."""
+        over = not isinstance(self._launcher.look(handle), Running)
+        data, _ = self._launcher.read(handle, OUTPUT, offset, most)
+        cut = len(data) == most
+        text, size = render(data, self._hide, whole=b"\n" not in data if cut else over)
+        return text, offset + size
+
+    async def check(self) -> Sequence[Permission]:
+        """Say whether dbt, project and profile are there."""
+        env = self._environment(Job(operation="check", options=SelectOptions()))
+        try:
+            dbt = await self._dbt(env)
+        except Rejected as err:
+            first = Permission(name="dbt runs", ok=False, detail=str(err), remedy=ABSENT)
+        else:
+            first = probe.of_executable(dbt.path, dbt.version)
+        return [first, *await anyio.to_thread.run_sync(probe.of_files, self._project, env.get("HOME", ""))]
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _environment(self, job: Job) -> dict[str, str]:
+        return environment(job, self._further)
+
+    async def _dbt(self, env: dict[str, str]) -> Dbt:
+        return await self._versions.ask(locate(self._executable, self._directory), env)
+
+    async def _left(self, dbt: Dbt, job: Job, env: dict[str, str]) -> tuple[str, ...]:
+        """Return the unique ids that a retry has left to run; () for everything selected."""
+        done = {node.id for node in job.nodes if node.state in DONE}
+        if not done or job.operation not in RUNS:
+            return ()
+        with self._parsed.scratch() as place:
+            argv = command.listing_line(dbt, self._project, job.options, place)
+            holds = await listed(argv, self._project.directory, env)
+            self._parsed.keep(place / "target")
+        return tuple(node for node in holds if node.partition(".")[0] in RUNS[job.operation] and node not in done)
+
+    async def _answer(self, handle: Handle) -> Answer:
+        match self._launcher.look(handle):
+            case Lost(note):
+                story, _ = await self._catch_up(handle)
+                self._followed.pop(handle["key"], None)
+                return lost(note, await self._nodes(handle, story))
+            case _:
+                [answer] = await self._jobs.poll([handle])
+                return answer
+
+    async def _going(self, handle: Handle, _running: Running) -> Pending:
+        story, changed = await self._catch_up(handle)
+        if not story.planned:
+            return Pending(note="dbt is reading the project", nodes=changed)
+        progress = Progress(done=story.done, total=story.total, text="nodes")
+        return Pending(progress=progress, nodes=changed)
+
+    async def _finish(self, handle: Handle, ended: Ended) -> Finished:
+        story, _ = await self._catch_up(handle)
+        place = self._launcher.directory(handle)
+        cancelled = (place / ASKED).exists()
+        nodes = await self._nodes(handle, story, believed=not cancelled)
+        if ended.code in {0, 1}:  # else it may have died while writing it
+            self._parsed.keep(place / "target")
+        facts = Facts(ended=ended, operation=handle["operation"], cancelled=cancelled, rest=(place / REST).exists())
+        self._followed.pop(handle["key"], None)
+        return judge(facts, story, nodes)
+
+    async def _nodes(self, handle: Handle, story: Story, *, believed: bool = True) -> tuple[Node, ...]:
+        """Return every node as it was left; what an interrupted dbt writes at its end is not ``believed``."""
+        target = self._launcher.directory(handle) / "target"
+        results = await anyio.to_thread.run_sync(read_results, target, self._hide) if believed else ()
+        return reconcile(story.nodes, frozenset(story.ended), results)
+
+    async def _catch_up(self, handle: Handle) -> tuple[Story, tuple[Node, ...]]:
+        """Read to the end of what is there now; return the story and the nodes that changed."""
+        followed = self._followed.setdefault(handle["key"], _Followed(Story(self._hide)))
+        async with followed.turn:
+            changed = await anyio.to_thread.run_sync(self._read_on, handle, followed)
+        return followed.story, changed
+
+    def _read_on(self, handle: Handle, followed: _Followed) -> tuple[Node, ...]:
+        changed: dict[str, Node] = {}
+        while True:
+            data, followed.offset = self._launcher.read(handle, OUTPUT, followed.offset, PIECE)
+            if not data:
+                return tuple(changed.values())
+            changed.update((node.id, node) for node in followed.story.feed(data))
+
+
+def _facts(job: Job) -> dict[str, Json]:
+    """Return what a handle says besides where the process is; a lost dbt may always be tried again."""
+    return {"operation": job.operation, "repeatable": True}

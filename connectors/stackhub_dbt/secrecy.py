@@ -1,0 +1,18 @@
+"""Keeps the env file's further variables out of what is shown: dbt repeats a connection's settings in its errors."""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+SHORTEST: Final = 3  # characters: what is shorter is no secret, and hiding it would make texts unreadable
+
+
+def hiding(secrets: Iterable[str]) -> Callable[[str], str]:
+    """Return what blots these values out of a text; to be done before it is shortened, which could cut one in two."""
+    values = sorted({secret for secret in secrets if len(secret) > SHORTEST}, key=len, reverse=True)
+
+    def hide(text: str) -> str:
+        for value in values:
+            text = text.replace(value, "***")
+        return text
+
+    return hide

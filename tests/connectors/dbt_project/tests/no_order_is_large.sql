@@ -1,0 +1,2 @@
+{{ config(severity='warn') }}
+select id, amount from {{ ref('orders') }} where amount > 25
