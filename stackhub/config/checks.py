@@ -1,0 +1,159 @@
+"""What a pipeline file means: its tasks, graph and routes against the connectors and instances there are.
+
+`declare` makes a `Pipeline` of one file and tells everything that is wrong with it; what only several files together
+can get wrong is `check_together`'s.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from stackhub.config.findings import Loc
+from stackhub.config.graph import cycles
+from stackhub.config.instances import Instances
+from stackhub.config.nearest import hint
+from stackhub.config.options import check_options
+from stackhub.config.page import Page
+from stackhub.config.pipeline_file import PipelineFile, RouteFile
+from stackhub.config.shape import shaped
+from stackhub.config.tasks import declare_tasks
+from stackhub.config.when import schedules, sla
+from stackhub.model.pipeline import OPENING, Pipeline, Route, Told
+
+_NOT_YET = frozenset({"landed", "file", "webhook", "api", "event"})
+
+
+@dataclass(slots=True, kw_only=True)
+class Declared:
+    """What came of one file."""
+
+    page: Page
+    name: str | None  # None: not even that could be read
+    pipeline: Pipeline | None = None
+    secrets: list[str] = field(default_factory=list)
+    after: dict[str, Loc] = field(default_factory=dict)  # upstream pipelines, and where they are named
+
+
+def declare(page: Page, instances: Instances, environ: Mapping[str, str], timezone: str) -> Declared:
+    """Make a pipeline of one file; None in it where nothing usable is left. ``timezone`` is the hub's."""
+    _tell_what_is_empty(page)
+    data = page.document.data
+    file, faults = shaped(PipelineFile, data)
+    for fault in faults:
+        page.fault(fault)
+    named = file is not None
+    if file is None and isinstance(data, dict):
+        file, _ = shaped(PipelineFile, {**data, "pipeline": "unnamed"})  # so that a bad name hides nothing else
+    declared = Declared(page=page, name=file.pipeline if file and named else None)
+    if file is None:
+        return declared
+    declared.after = _after(file, page)
+    planned = schedules(file, page, timezone)
+    tasks, secrets = declare_tasks(file, page, instances, environ)
+    routes, more = _routes(file, page, instances, environ)
+    declared.secrets = [*secrets, *more]
+    declared.pipeline = Pipeline(
+        name=file.pipeline,
+        description=file.description,
+        owner=file.owner,
+        schedules=planned,
+        after=tuple(declared.after),
+        sla=sla(file, page, planned, timezone),
+        catchup=file.catchup,
+        overlap=file.overlap,
+        max_active=file.max_active,
+        tasks=tasks,
+        alerts=routes,
+    )
+    return declared
+
+
+def check_together(all_declared: Iterable[Declared]) -> None:
+    """Tell what files get wrong together: names used twice, pipelines that start each other or nobody."""
+    everyone = list(all_declared)
+    first: dict[str, Declared] = {}
+    for one in everyone:
+        if one.name is None:
+            continue
+        other = first.setdefault(one.name, one)
+        if other is not one:
+            text = f"{one.name!r} is the name of another pipeline: {other.page.document.place(('pipeline',))}"
+            one.page.wrong(("pipeline",), text)
+    unnamed = any(one.name is None for one in everyone)
+    for one in everyone:
+        for name, loc in one.after.items():
+            if name not in first and not unnamed:  # it may be the one whose name could not be read
+                one.page.wrong(loc, f"unknown pipeline {name!r}{hint(name, first)}")
+    for around in cycles({name: list(one.after) for name, one in first.items()}):
+        one = first[around[0]]
+        text = f"pipelines start each other for ever: {' after '.join(around)}"
+        one.page.wrong(one.after[around[1]], text if len(around) > 2 else "a pipeline cannot start itself")  # noqa: PLR2004
+
+
+def _tell_what_is_empty(page: Page) -> None:
+    """Refuse keys with nothing behind them: `finish_by:` left blank must not mean that there is no deadline."""
+    for loc in list(page.document.values):
+        free = len(loc) > 3 and loc[0] == "tasks" and loc[2] == "with"  # noqa: PLR2004 - below tasks.<name>.with
+        if not free and loc and _value(page.document.data, loc) is None:
+            page.wrong(loc, "is empty")
+            page.document.broken.add(loc)
+
+
+def _value(data: Any, loc: Loc) -> Any:
+    for part in loc:
+        data = data[part]
+    return data
+
+
+def _after(file: PipelineFile, page: Page) -> dict[str, Loc]:
+    """Read the triggers: upstream pipelines, each once."""
+    after: dict[str, Loc] = {}
+    for at, one in file.triggers.items():
+        loc: Loc = ("triggers", at)
+        for kind in one.model_extra or {}:
+            if kind in _NOT_YET:
+                page.wrong((*loc, kind), f"this version has no {kind!r} trigger; it has: pipeline", key=True)
+            else:
+                page.wrong((*loc, kind), f"unknown trigger {kind!r}{hint(kind, ['pipeline'])}", key=True)
+        if one.pipeline is not None:
+            after.setdefault(one.pipeline, (*loc, "pipeline"))
+        elif not one.model_extra and not page.document.holds((*loc, "pipeline")):
+            page.wrong(loc, "needs a key: pipeline")
+    return after
+
+
+def _routes(
+    file: PipelineFile,
+    page: Page,
+    instances: Instances,
+    environ: Mapping[str, str],
+) -> tuple[tuple[Route, ...] | None, list[str]]:
+    if file.alerts is None:
+        return None, []
+    routes: list[Route] = []
+    secrets: list[str] = []
+    for at, one in file.alerts.items():
+        loc: Loc = ("alerts", at)
+        place = page.document.place((*loc, "to"))
+        instance = instances.ask(one.to, place, page.before((*loc, "to")))
+        if instance is None:
+            continue
+        model = instance.connector.route
+        if model is None:
+            page.wrong((*loc, "to"), f"{one.to} tells nobody anything: it is no notifier")
+            continue
+        checked = check_options(model, one.model_extra or {}, environ, None)
+        secrets += checked.secrets
+        for fault in checked.faults:
+            page.fault(fault, loc)
+        routes.append(Route(to=one.to, on=_heard(one, loc, page), severity=one.severity, options=one.model_extra or {}))
+    return tuple(routes), secrets
+
+
+def _heard(one: RouteFile, loc: Loc, page: Page) -> frozenset[Told]:
+    if one.on is None:
+        return OPENING
+    heard = frozenset(one.on.values())
+    if not heard & OPENING:
+        page.wrong((*loc, "on"), f"lists nothing that opens an incident: {', '.join(sorted(OPENING))}")
+    return heard

@@ -1,0 +1,159 @@
+"""What stands under ``with:`` and in an alert route: filled in, validated, and watched for secrets in plain sight.
+
+`check_options` is for the moment of writing: the run's names have made-up values, every fault is told. `job_options`
+and `route_options` are for the moment of the call; the store keeps only what was written.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from stackhub.config.expand import Expansion, references, substitute
+from stackhub.config.findings import Loc, dotted
+from stackhub.config.shape import Fault, held, secrets_in, shaped
+from stackhub.contract import Connector, Options
+from stackhub.errors import ConfigError, Problem
+from stackhub.model.pipeline import Route, Task
+
+_DAY: Final = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunContext:
+    """What ``{{ }}`` may speak of."""
+
+    run: str  # the run's id
+    pipeline: str
+    interval: tuple[datetime, datetime] | None = None  # half-open; aware
+    values: Mapping[str, str] = field(default_factory=dict)  # what a trigger brought: ``{{ trigger.NAME }}``
+
+
+class Names(dict[str, str]):
+    """The names a run lends to its tasks' options."""
+
+    def __init__(self, task: str, context: RunContext, *, any_trigger: bool = False) -> None:
+        super().__init__({"run.id": context.run, "run.pipeline": context.pipeline, "task.name": task})
+        if context.interval is not None:
+            start, end = (moment.astimezone(UTC) for moment in context.interval)
+            self.update(
+                {
+                    "interval.start": _written(start),
+                    "interval.end": _written(end),
+                    "interval.start_date": start.date().isoformat(),
+                    "interval.end_date": end.date().isoformat(),
+                }
+            )
+        self.update({f"trigger.{name}": value for name, value in context.values.items()})
+        self._any_trigger = any_trigger
+
+    @classmethod
+    def made_up(cls, task: str, pipeline: str) -> "Names":
+        """Return names with values such as a run would have."""
+        context = RunContext(run="01ARZ3NDEKTSV4RRFFQ69G5FAV", pipeline=pipeline, interval=_DAY)
+        return cls(task, context, any_trigger=True)
+
+    def __missing__(self, name: str) -> str:
+        """Make up a trigger's value where it is not known yet: a digit, which is text and number alike."""
+        if self._any_trigger and name.startswith("trigger.") and name.removeprefix("trigger.").isidentifier():
+            return "1"
+        raise KeyError(name)
+
+
+@dataclass(slots=True, kw_only=True)
+class Checked:
+    """What a check found; ``secrets`` are the secret values, for redaction."""
+
+    faults: list[Fault] = field(default_factory=list)
+    secrets: list[str] = field(default_factory=list)
+
+
+def check_options(
+    model: type[Options],
+    written: Mapping[str, Any],
+    environ: Mapping[str, str],
+    names: Mapping[str, str] | None,
+) -> Checked:
+    """Check options as they were written; ``names`` is None where no run is near (an alert route)."""
+    expansion = substitute(written, environ, names)
+    checked = Checked(faults=[Fault(loc, text) for loc, text in expansion.faults])
+    unfilled = {loc for loc, _ in expansion.faults}
+    made, faults = shaped(model, expansion.value)
+    for fault in faults:
+        if not any(fault.loc[: len(loc)] == loc for loc in unfilled):
+            checked.faults.append(_hidden(fault, expansion))
+    if made is not None:
+        for loc, secret in secrets_in(made):
+            text = _at(written, loc)
+            _look_for_literals(loc, text, checked)
+            checked.secrets += [
+                secret,
+                *(expansion.used[name] for name, _ in references(text) if name in expansion.used),
+            ]
+    connection = expansion.value.get("connection")
+    if isinstance(connection, str) and not connection.strip() and ("connection",) not in unfilled:
+        told = any(fault.loc == ("connection",) for fault in checked.faults)
+        checked.faults += [] if told else [Fault(("connection",), "must not be empty")]
+    checked.secrets = [secret for secret in checked.secrets if secret]
+    return checked
+
+
+def job_options(task: Task, connector: Connector, environ: Mapping[str, str], context: RunContext) -> Options:
+    """Fill in and validate a task's options at the moment of the call.
+
+    Raises:
+        ConfigError: a variable is gone, a name is not the run's, or the values do not fit; never with a value.
+    """
+    operation = connector.operations.get(task.operation)
+    if operation is None:
+        raise ConfigError(f"task {task.name}: {connector.name} has no operation {task.operation!r}")
+    expansion = substitute(task.options, environ, Names(task.name, context))
+    return _validated(operation.options, expansion, f"task {task.name}: with")
+
+
+def route_options(route: Route, connector: Connector, environ: Mapping[str, str]) -> Options:
+    """Fill in and validate an alert route's options at the moment of the call.
+
+    Raises:
+        ConfigError: as for `job_options`, or the instance is no notifier.
+    """
+    if connector.route is None:
+        raise ConfigError(f"alert route {route.to}: {connector.name} is no notifier")
+    return _validated(connector.route, substitute(route.options, environ, None), f"alert route {route.to}")
+
+
+def _validated(model: type[Options], expansion: Expansion, place: str) -> Options:
+    faults = [Fault(loc, text) for loc, text in expansion.faults]
+    made: Options | None = None
+    if not faults:
+        made, wrong = shaped(model, expansion.value)
+        faults = [_hidden(fault, expansion) for fault in wrong]
+    if made is None or faults:
+        raise ConfigError(*(Problem(place, f"{dotted(f.loc)}: {f.text}" if f.loc else f.text) for f in faults))
+    return made
+
+
+def _look_for_literals(loc: Loc, written: str, checked: Checked) -> None:
+    variables = references(written)
+    if not variables:
+        checked.faults.append(Fault(loc, "is a secret and must not stand in a file: use ${VAR}"))
+    elif any(default for _, default in variables):
+        checked.faults.append(Fault(loc, "is a secret, and so would be its default: use ${VAR} without one"))
+
+
+def _at(written: Any, loc: Loc) -> str:
+    """Return the text at ``loc``, or all that stands where a validator has rearranged what was written."""
+    at = written
+    for part in loc:
+        if not held(at, part):
+            break
+        at = at[part]
+    return at if isinstance(at, str) else repr(at)
+
+
+def _hidden(fault: Fault, expansion: Expansion) -> Fault:
+    return Fault(fault.loc, expansion.hide(fault.text), fault.on_key, fault.missing, fault.kind)
+
+
+def _written(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
