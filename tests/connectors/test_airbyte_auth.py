@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 import stackhub_airbyte
-from stackhub.contract import ConfigError, Job, LostLane, Pending, Unavailable
+from stackhub.contract import ConfigError, Job, LostLane, Pending, Rejected, Unavailable
 from stackhub.contract.sandbox import Breaks, Fault, Feed
 from stackhub.testing import Clock, a_context, settings_from
 from stackhub.wire import connect
 from stackhub_airbyte.auth import EARLY, UNTOLD, Application, lifetime
 from stackhub_airbyte.opening import server_of
-from stackhub_airbyte.sandbox import CLIENT_ID, CLIENT_SECRET
+from stackhub_airbyte.sandbox import CLIENT_ID, CLIENT_SECRET, PASSWORD
 
 connector = stackhub_airbyte.connector
 URL = "http://vendor.test"
@@ -312,6 +312,16 @@ async def test_the_password_is_sent_as_basic_authentication(opened, vendor):
     async with opened() as account:
         assert len(await account.connections()) == 1
     assert count(vendor, TOKEN) == 0
+
+
+async def test_a_password_is_hidden_in_the_form_it_travels_in(opened, vendor):
+    vendor.mode = "basic"
+    travels = base64.b64encode(f"airbyte:{PASSWORD}".encode()).decode()
+    vendor.faults.append(Fault(breaks=Breaks.STATUS, status=400, path="/connections$", body=f"you sent {travels}"))
+    async with opened() as account:
+        with pytest.raises(Rejected, match="you sent") as caught:
+            await account.connections()
+    assert travels not in f"{caught.value} {caught.value.body}"
 
 
 async def test_a_request_is_repeated_once_and_no_more(vendor, context):

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from urllib.parse import parse_qsl
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -27,7 +28,9 @@ from stackhub.contract import (
     Unsure,
 )
 from stackhub.contract.sandbox import Breaks, Ends, Fault, Feed, Turn
-from stackhub.testing import Clock, open_on
+from stackhub.testing import Clock, a_context, open_on
+from stackhub.wire import connect
+from stackhub_airbyte.client import Api
 from stackhub_airbyte.sandbox import HOOK, WORKSPACE
 from stackhub_airbyte.sweep import MOST_PAGES, STRAGGLERS
 
@@ -531,6 +534,14 @@ async def test_a_connection_is_listed_with_its_tables_its_schedule_and_its_last_
     assert (crm.schedule, crm.last) == ("manual", None)
 
 
+async def test_the_last_landing_is_the_newest_of_a_page(airbyte, vendor, clock):
+    for _ in range(3):
+        vendor.begin("shop")
+        clock.advance(61)
+    shop, _ = await airbyte.connections()
+    assert shop.last.mark == "3"
+
+
 async def test_a_last_landing_is_not_forgotten_when_it_sinks_below_the_newest(airbyte, vendor, clock):
     vendor.begin("shop")
     clock.advance(61)
@@ -563,6 +574,40 @@ async def test_what_may_not_be_read_is_done_without(airbyte, vendor, clock):
     vendor.faults.append(Fault(breaks=Breaks.STATUS, status=403, path="/connections/list$", times=9))
     shop, _ = await airbyte.connections()
     assert shop.relations == (Relation("", "raw", "orders"), Relation("", "raw", "users"))
+
+
+def short_pages(following):
+    """Play a server that drops rows from its pages after it has cut them, and whose ``next`` is ``following``."""
+    rows = [{"connectionId": f"c{number}", "name": f"n{number}"} for number in range(250)]
+    asked = []
+
+    async def serve(scope, receive, send):
+        query = dict(parse_qsl(scope["query_string"].decode()))
+        offset, limit = int(query["offset"]), int(query["limit"])
+        asked.append(offset)
+        page = rows[offset : offset + limit]
+        body = {"data": page[::2], "next": following(offset, limit)}
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": json.dumps(body).encode()})
+
+    return serve, asked
+
+
+async def listed_by(serve):
+    async with connect(a_context(serve), url="http://vendor.test") as wire:
+        return {body["connectionId"] for body in await Api(wire, None, None).connections()}
+
+
+async def test_the_offset_of_the_next_page_is_taken_and_its_host_is_not():
+    serve, asked = short_pages(lambda offset, limit: f"http://nowhere:9/x?limit={limit}&offset={offset + limit}")
+    assert len(await listed_by(serve)) == 125
+    assert asked == [0, 100, 200, 300]
+
+
+@pytest.mark.parametrize("offset", ["1", "99999", "-1", "x", ""])
+async def test_a_next_that_leads_nowhere_skips_nothing(offset):
+    serve, _ = short_pages(lambda _offset, _limit: f"http://nowhere:9/x?offset={offset}")
+    assert len(await listed_by(serve)) >= 125
 
 
 async def test_a_list_without_end_is_no_list(airbyte, vendor):

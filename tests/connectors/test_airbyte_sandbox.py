@@ -92,6 +92,14 @@ async def test_the_public_api_refuses_refreshes(http):
     assert (await started(http, "refresh")).status_code == 422
 
 
+async def test_only_a_job_that_has_ended_tells_when(http, clock):
+    begun = (await started(http)).json()
+    assert (begun["lastUpdatedAt"], begun["duration"]) == (None, None)
+    clock.advance(93)
+    ended = (await http.get(f"{V1}/jobs/1")).json()
+    assert (ended["lastUpdatedAt"], ended["duration"]) == ("2026-01-01T12:01Z", "PT1M")
+
+
 async def test_seconds_that_are_zero_are_left_out(http):
     assert (await started(http)).json()["startTime"] == "2026-01-01T12:00Z"
 
