@@ -1,10 +1,10 @@
 """Whether an account is worth calling now. Pure.
 
-    closed ──(five failures in a row, or refused credentials)──▶ open ──(its rest is over)──▶ one trial
+    closed ──(failing for a while, or refused credentials)──────▶ open ──(its rest is over)──▶ one trial
        ▲                                                          ▲                             │
        └───────────────────────────── it went well ───────────────┴──────── it did not ─────────┘
 
-A vendor that asks for patience (429) is not failing: that is the lane's ``not_before``, and no business of this.
+A vendor that asks for patience (429) is left alone until then by the lane's ``not_before``; it counts once each time.
 """
 
 from dataclasses import dataclass, replace
@@ -13,7 +13,8 @@ from typing import Final
 
 from stackhub.contract import ConfigError
 
-FAILURES: Final = 5
+FAILURES: Final = 5  # in a row, and
+WHILE: Final = timedelta(seconds=20)  # over at least so long: many calls that fail at one moment are one blink
 FIRST_REST: Final = timedelta(seconds=15)
 LONGEST_REST: Final = timedelta(minutes=5)
 
@@ -50,7 +51,8 @@ def went_badly(circuit: Circuit, error: Exception, now: datetime) -> Circuit:
     failed = replace(
         circuit, failures=circuit.failures + 1, since=circuit.since or now, refused=refused, error=str(error)
     )
-    if not refused and failed.failures < FAILURES:
+    lasting = failed.failures >= FAILURES and failed.since is not None and now - failed.since >= WHILE
+    if not (refused or lasting or circuit.open):
         return failed
     rest = min(circuit.rest * 2, LONGEST_REST) if circuit.open else FIRST_REST
     return replace(failed, open_until=now + rest, rest=rest)

@@ -18,7 +18,10 @@ LISTED = 5  # names in a list before it becomes a count
 def failed(open_run: OpenRun, now: datetime, *, following: datetime | None, contact: str) -> Facet:
     """Say that a run has failed, or is going to: a step of it has failed for good."""
     run, pipeline = open_run.run, open_run.pipeline
-    broken = [step for step in open_run.steps.values() if step.state is StepState.FAILED]
+    broken = sorted(
+        (step for step in open_run.steps.values() if step.state is StepState.FAILED),
+        key=lambda step: step.ended_at or now,
+    )
     blocked = [step.task for step in open_run.steps.values() if step.state is StepState.UPSTREAM_FAILED]
     cause = broken[0]
     more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
@@ -37,6 +40,7 @@ def failed(open_run: OpenRun, now: datetime, *, following: datetime | None, cont
         since=now,
         severity=Severity.ERROR,
         title=f"{pipeline.name} failed: {cause.task}{more}",
+        cause=f"failed: {cause.task}",
         error=cause.error or cause.note,
         summary=_next(open_run, cause, following),
         facts=tuple(facts),

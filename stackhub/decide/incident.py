@@ -123,7 +123,7 @@ def _tell(
         if known is None and (event is Event.RESOLVED or not route.on & set(incident.facets)):
             continue
         severity = route.severity or incident.severity
-        cause = f"{facet.kind}:{facet.title}"
+        cause = facet.cause or facet.title
         first = known is None
         told = _message(incident, facet, voice, now, Event.OPENED if first else event, severity)
         posts += _posts(route, incident, told, known, cause, entry, now)

@@ -226,7 +226,7 @@ def _looked(step: Step, task: Task, rule: Rule, answer: Any, now: datetime) -> S
 
 
 def _going(step: Step, answer: Pending, now: datetime) -> Step:
-    seen = replace(_undeferred(step, now), odd_since=None, lost_sight=False, note=answer.note or step.note)
+    seen = replace(_undeferred(step, now), odd_since=None, lost_sight=False, note=answer.note)
     told = answer.progress
     return seen if told is None else replace(seen, done=told.done, total=told.total)
 

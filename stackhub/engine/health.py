@@ -43,7 +43,8 @@ class LaneHealth:
         """Learn from one answer."""
         match answer:
             case Unavailable(retry_after=timedelta() as wait):
-                await self._be_patient(wait)
+                if await self._be_patient(wait):
+                    await self._set(went_badly(self.circuit, answer, self.clock.now()))
             case Unavailable() | ConfigError():
                 await self._set(went_badly(self.circuit, answer, self.clock.now()))
             case Unsure():
@@ -51,11 +52,14 @@ class LaneHealth:
             case Rejected() | _:
                 await self._set(went_well(self.circuit))
 
-    async def _be_patient(self, wait: timedelta) -> None:
+    async def _be_patient(self, wait: timedelta) -> bool:
+        """Leave the vendor alone for so long; say whether that is news."""
         until = self.clock.now() + wait
-        if self.gate.not_before is None or until > self.gate.not_before + SAME:
-            self.gate.not_before = until
-            await self.store.apply(Transaction().add(self._row()))
+        if self.gate.not_before is not None and until <= self.gate.not_before + SAME:
+            return False
+        self.gate.not_before = until
+        await self.store.apply(Transaction().add(self._row()))
+        return True
 
     async def _set(self, circuit: Circuit) -> None:
         if circuit == self.circuit:

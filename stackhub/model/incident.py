@@ -22,6 +22,7 @@ class Facet:
     since: datetime
     severity: Severity
     title: str  # one line: "shop failed: orders"
+    cause: str = ""  # what an alarm is raised again for when it changes; "" takes the title
     error: str = ""  # the failing tool's own words
     summary: str = ""  # what happens next
     facts: tuple[tuple[str, str], ...] = ()
