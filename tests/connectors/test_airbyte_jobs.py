@@ -1,41 +1,28 @@
-"""What Airbyte's jobs do to the hub's: starts that run into others, ends, waits, sweeps of many."""
+"""What becomes of one Airbyte job: which connection, starts that run into others, ends."""
 
 import json
-from datetime import timedelta
-from urllib.parse import parse_qsl
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 import stackhub_airbyte
 from stackhub.contract import (
     Absent,
-    ConfigError,
     Deferred,
-    Finished,
     Found,
-    Health,
-    Hint,
     Job,
     Missing,
     Outcome,
     Pending,
     Rejected,
-    Relation,
     Unavailable,
     Unclear,
     Unsure,
 )
 from stackhub.contract.sandbox import Breaks, Ends, Fault, Feed, Turn
-from stackhub.testing import Clock, a_context, open_on
-from stackhub.wire import connect
-from stackhub_airbyte.client import Api
-from stackhub_airbyte.sandbox import HOOK, WORKSPACE
-from stackhub_airbyte.sweep import MOST_PAGES, STRAGGLERS
+from stackhub.testing import Clock, open_on
+from stackhub_airbyte.sandbox import WORKSPACE
 
 connector = stackhub_airbyte.connector
-JOBS = ("GET", "/api/public/v1/jobs")
 SHOP = "64d901a1-2520-4d91-93c8-9df438668ff0"
 
 
@@ -58,9 +45,8 @@ async def airbyte(vendor, clock):
         yield opened
 
 
-def a_job(operation="sync", connection="shop", consumed=None, **options):
-    made = connector.operations[operation].options(connection=connection, **options)
-    return Job(operation=operation, options=made, consumed=consumed)
+def a_job(operation="sync", connection="shop", **options):
+    return Job(operation=operation, options=connector.operations[operation].options(connection=connection, **options))
 
 
 async def begin(airbyte, job):
@@ -71,9 +57,6 @@ async def begin(airbyte, job):
 async def ask(airbyte, *handles):
     answers = await airbyte.poll(handles)
     return answers[0] if len(answers) == 1 else answers
-
-
-# --- which connection --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("wanted", ["shop", SHOP, SHOP.upper(), " shop "])
@@ -375,275 +358,3 @@ async def test_one_job_that_is_answered_with_500_does_not_silence_the_others(air
     assert isinstance(first, Pending)
     assert "500" in first.note
     assert second.ok
-
-
-# --- waits -----------------------------------------------------------------------------------------------------------
-
-
-async def test_a_wait_ends_on_the_next_success_and_not_on_a_failure(airbyte, vendor, clock):
-    vendor.begin("shop")
-    clock.advance(61)
-    handle = await begin(airbyte, a_job("wait"))
-    assert handle["joined"]
-    assert "own schedule" in (await ask(airbyte, handle)).note
-    vendor.script("shop", Turn(ends=Ends.BADLY), Turn())
-    vendor.begin("shop")
-    assert "is going" in (await ask(airbyte, handle)).note
-    clock.advance(61)
-    assert "'failed'" in (await ask(airbyte, handle)).note
-    vendor.begin("shop")
-    clock.advance(61)
-    assert (await ask(airbyte, handle)).landing.mark == "3"
-
-
-async def test_a_wait_is_content_with_a_landing_nobody_has_used_yet(airbyte, vendor, clock):
-    for _ in range(3):
-        vendor.begin("shop")
-        clock.advance(61)
-    handle = await begin(airbyte, a_job("wait", consumed="1"))
-    assert (await ask(airbyte, handle)).landing.mark == "3", "the newest, so that a backlog is used up at once"
-    handle = await begin(airbyte, a_job("wait", consumed="3"))
-    assert isinstance(await ask(airbyte, handle), Pending)
-
-
-async def test_a_sync_going_when_a_wait_begins_counts_when_it_lands(airbyte, vendor, clock):
-    vendor.begin("shop")
-    handle = await begin(airbyte, a_job("wait"))
-    assert isinstance(await ask(airbyte, handle), Pending)
-    clock.advance(61)
-    assert (await ask(airbyte, handle)).landing.mark == "1"
-
-
-async def test_a_wait_starts_nothing_and_stops_nothing(airbyte, vendor):
-    vendor.begin("shop")
-    handle = await begin(airbyte, a_job("wait"))
-    await airbyte.cancel(handle)
-    assert vendor.started("shop") == 1
-    assert not [
-        request for request in vendor.requests if request[0] in {"POST", "DELETE"} and "token" not in request[1]
-    ]
-
-
-async def test_no_clear_and_no_refresh_is_what_a_wait_waits_for(airbyte, vendor, clock):
-    handle = await begin(airbyte, a_job("wait"))
-    for kind in ("reset", "refresh"):
-        vendor.begin("shop", kind)
-        clock.advance(61)
-    assert isinstance(await ask(airbyte, handle), Pending)
-
-
-async def test_a_landing_that_has_sunk_below_the_newest_pages_is_found_all_the_same(airbyte, vendor, clock):
-    handle = await begin(airbyte, a_job("wait"))
-    crm = await begin(airbyte, a_job("sync", "crm"))
-    vendor.begin("shop")
-    clock.advance(61)
-    for _ in range(30):
-        vendor.begin("crm")
-        clock.advance(61)
-    vendor.page = 2
-    assert (await ask(airbyte, handle, crm))[0].landing.mark == "2"
-
-
-# --- many at once ------------------------------------------------------------------------------------------------
-
-
-async def busy(vendor, clock, airbyte, count):
-    """Start so many syncs that go on for a day."""
-    vendor.life = timedelta(days=1)
-    handles = []
-    for number in range(count):
-        vendor.add(Feed(id=f"id-{number}", name=f"source {number}", seconds=86400))
-        handles.append(await begin(airbyte, a_job(connection=f"id-{number}")))
-    return handles
-
-
-async def test_many_jobs_are_asked_for_in_one_page(airbyte, vendor, clock):
-    handles = await busy(vendor, clock, airbyte, 60)
-    vendor.requests.clear()
-    answers = await airbyte.poll(handles)
-    assert all(isinstance(answer, Pending) for answer in answers)
-    assert vendor.requests == [JOBS]
-
-
-async def test_a_sweep_is_bounded_and_every_straggler_gets_its_turn(airbyte, vendor, clock):
-    handles = await busy(vendor, clock, airbyte, 12)
-    for _ in range(40):
-        vendor.begin("shop")
-        clock.advance(61)
-    vendor.page = 2
-    asked = set()
-    for _ in range(3):
-        vendor.requests.clear()
-        await airbyte.poll(handles)
-        assert vendor.requests.count(JOBS) == MOST_PAGES
-        assert len(vendor.requests) == MOST_PAGES + STRAGGLERS
-        asked |= {path for _, path in vendor.requests if path != JOBS[1]}
-    assert len(asked) == len(handles)
-
-
-async def test_a_single_job_is_asked_for_among_those_of_its_connection(airbyte, vendor, clock):
-    [handle] = await busy(vendor, clock, airbyte, 1)
-    for _ in range(30):
-        vendor.begin("shop")
-        clock.advance(61)
-    vendor.page = 2
-    vendor.requests.clear()
-    assert isinstance(await ask(airbyte, handle), Pending)
-    assert vendor.requests == [JOBS]
-
-
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 4), st.sampled_from(["sync", "reset", "refresh"]), st.integers(0, 90)), max_size=25
-    ),
-    st.integers(1, 7),
-)
-async def test_a_sweep_says_of_each_job_what_airbyte_says_of_it_singly(history, page):
-    clock = Clock()
-    vendor = connector.sandbox(clock.world())
-    vendor.page = page
-    handles = []
-    for number in range(5):
-        vendor.add(Feed(id=f"id-{number}", name=f"source {number}", seconds=60))
-    for number, kind, pause in history:
-        if not any(job.feed.id == f"id-{number}" and job.ends_at() > clock.now() for job in vendor.jobs.values()):
-            job = vendor.begin(f"id-{number}", kind)
-            name = {"reset": "clear"}.get(kind, kind)
-            handles.append({"connection": f"id-{number}", "kind": name, "job": job, "waits": False})
-        clock.advance(pause)
-    async with open_on(connector, vendor, clock=clock) as airbyte:
-        together = await airbyte.poll(handles)
-        for handle, said in zip(handles, together, strict=True):
-            [alone] = await airbyte.poll([handle])
-            asked_in_turn = isinstance(said, Pending) and "asked in turn" in said.note
-            assert said == alone or asked_in_turn
-
-
-# --- the catalogue -------------------------------------------------------------------------------------------------
-
-
-async def test_a_connection_is_listed_with_its_tables_its_schedule_and_its_last_landing(airbyte, vendor, clock):
-    vendor.states[SHOP] = {"cron": "0 0 * * * ? UTC"}
-    vendor.begin("shop")
-    clock.advance(61)
-    shop, crm = await airbyte.connections()
-    assert (shop.name, shop.health, shop.schedule) == ("shop", Health.OK, "0 0 * * * ? UTC")
-    assert shop.relations == (Relation("db", "raw", "orders"), Relation("db", "raw", "users"))
-    assert (shop.last.mark, shop.last.rows) == ("1", 42)
-    assert (crm.schedule, crm.last) == ("manual", None)
-
-
-async def test_the_last_landing_is_the_newest_of_a_page(airbyte, vendor, clock):
-    for _ in range(3):
-        vendor.begin("shop")
-        clock.advance(61)
-    shop, _ = await airbyte.connections()
-    assert shop.last.mark == "3"
-
-
-async def test_a_last_landing_is_not_forgotten_when_it_sinks_below_the_newest(airbyte, vendor, clock):
-    vendor.begin("shop")
-    clock.advance(61)
-    await airbyte.connections()
-    vendor.begin("crm")
-    clock.advance(61)
-    vendor.page = 1
-    shop, crm = await airbyte.connections()
-    assert (shop.last.mark, crm.last.mark) == ("1", "2")
-
-
-@pytest.mark.parametrize(
-    ("status", "health"),
-    [
-        ("inactive", Health.PAUSED),
-        ("locked", Health.BROKEN),
-        ("deprecated", Health.BROKEN),
-        ("hibernating", Health.UNKNOWN),
-    ],
-)
-async def test_health_is_airbytes_word_and_what_to_do(airbyte, vendor, status, health):
-    vendor.states[SHOP] = {"status": status}
-    shop, _ = await airbyte.connections()
-    assert shop.health is health
-    assert shop.note
-
-
-async def test_what_may_not_be_read_is_done_without(airbyte, vendor, clock):
-    vendor.faults.append(Fault(breaks=Breaks.STATUS, status=403, path="/destinations$", times=9))
-    vendor.faults.append(Fault(breaks=Breaks.STATUS, status=403, path="/connections/list$", times=9))
-    shop, _ = await airbyte.connections()
-    assert shop.relations == (Relation("", "raw", "orders"), Relation("", "raw", "users"))
-
-
-def short_pages(following):
-    """Play a server that drops rows from its pages after it has cut them, and whose ``next`` is ``following``."""
-    rows = [{"connectionId": f"c{number}", "name": f"n{number}"} for number in range(250)]
-    asked = []
-
-    async def serve(scope, receive, send):
-        query = dict(parse_qsl(scope["query_string"].decode()))
-        offset, limit = int(query["offset"]), int(query["limit"])
-        asked.append(offset)
-        page = rows[offset : offset + limit]
-        body = {"data": page[::2], "next": following(offset, limit)}
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": json.dumps(body).encode()})
-
-    return serve, asked
-
-
-async def listed_by(serve):
-    async with connect(a_context(serve), url="http://vendor.test") as wire:
-        return {body["connectionId"] for body in await Api(wire, None, None).connections()}
-
-
-async def test_the_offset_of_the_next_page_is_taken_and_its_host_is_not():
-    serve, asked = short_pages(lambda offset, limit: f"http://nowhere:9/x?limit={limit}&offset={offset + limit}")
-    assert len(await listed_by(serve)) == 125
-    assert asked == [0, 100, 200, 300]
-
-
-@pytest.mark.parametrize("offset", ["1", "99999", "-1", "x", ""])
-async def test_a_next_that_leads_nowhere_skips_nothing(offset):
-    serve, _ = short_pages(lambda _offset, _limit: f"http://nowhere:9/x?offset={offset}")
-    assert len(await listed_by(serve)) >= 125
-
-
-async def test_a_list_without_end_is_no_list(airbyte, vendor):
-    page = json.dumps({"data": [{"connectionId": "x", "name": "y"}], "next": "http://h?offset=1"})
-    vendor.faults.append(Fault(breaks=Breaks.GARBAGE, path="v1/connections$", body=page, times=1000))
-    with pytest.raises(Unavailable, match="has no end"):
-        await airbyte.connections()
-
-
-# --- notifications and probes --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"text": "test"}', b'{"data": {"connection": 1, "jobId": "x"}}'])
-async def test_a_notification_that_says_nothing_wakes_all_the_same(airbyte, body):
-    assert await airbyte.receive({}, body, HOOK) == [Hint()]
-
-
-async def test_a_probe_names_the_part_that_is_refused(airbyte, vendor):
-    vendor.faults.append(Fault(breaks=Breaks.STATUS, status=403, path="connections/list$", times=9))
-    told = {permission.name: permission for permission in await airbyte.check()}
-    assert [name for name, permission in told.items() if not permission.ok] == ["config API"]
-    assert "AIRBYTE_CONFIG_API_URL" in told["config API"].remedy
-
-
-async def test_a_probe_whose_token_is_refused_tries_nothing_more(vendor, clock):
-    async with open_on(connector, vendor, clock=clock, client_secret="wrong") as airbyte:
-        [permission] = await airbyte.check()
-        assert (permission.name, permission.ok) == ("token", False)
-        with pytest.raises(ConfigError):
-            await airbyte.prepare(a_job())
-
-
-async def test_the_answers_of_a_job_are_the_same_to_every_handle_of_it(airbyte, vendor, clock):
-    first = await begin(airbyte, a_job())
-    second = await begin(airbyte, a_job())
-    clock.advance(timedelta(seconds=61))
-    one, two = await ask(airbyte, first, second)
-    assert isinstance(one, Finished)
-    assert one == two
