@@ -6,6 +6,7 @@ same names for what matters here; v2 leaves many fields out. An unknown name or 
 """
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -80,7 +81,7 @@ def event_of(line: bytes) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """Read one line as (info, data); None when it is no event."""
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(found, dict) or not isinstance(info := found.get("info"), dict):
         return None
@@ -124,7 +125,7 @@ class Story:
                 self.text.append(self._hide(text))
             return
         info, data = event
-        name = info.get("name")
+        name = _word(info.get("name"))
         if name in STARTS or name in ENDS:
             yield from self._node(info, data, ends=name in ENDS)
         elif name == "ConcurrencyLine":
@@ -145,8 +146,8 @@ class Story:
 
     def _node(self, info: dict[str, Any], data: dict[str, Any], *, ends: bool) -> Iterator[str]:
         said = _object(data.get("node_info"))
-        unique = said.get("unique_id")
-        if not isinstance(unique, str) or not unique:
+        unique = _word(said.get("unique_id"))
+        if not unique:
             return
         self.planned = True
         before = self.nodes.get(unique)
@@ -166,7 +167,7 @@ class Story:
     def _words(self, info: dict[str, Any], data: dict[str, Any]) -> Iterator[str]:
         """Keep an error's own words: with its node, or as the whole run's."""
         words = self._hide(plain(str(data.get("msg") or info.get("msg") or "")))
-        unique = _object(data.get("node_info")).get("unique_id")
+        unique = _word(_object(data.get("node_info")).get("unique_id"))
         if not unique:
             self._error(words)
         elif words and (node := self.nodes.get(unique)) is not None and node.message != words:
@@ -178,7 +179,7 @@ class Story:
             self.errors.append(words)
 
     def _count(self, value: Any) -> None:
-        if isinstance(value, int) and value > 0:
+        if type(value) is int and value > 0:
             self.total = value
 
 
@@ -204,7 +205,7 @@ def _end(node: Node, info: dict[str, Any], data: dict[str, Any]) -> Node:
     """Return the node as its end leaves it."""
     result = _object(data.get("run_result"))
     said = _object(data.get("node_info"))
-    skipped = "skipped" if info.get("name") in {"SkippingDetails", "LogSkipBecauseError"} else ""
+    skipped = "skipped" if _word(info.get("name")) in {"SkippingDetails", "LogSkipBecauseError"} else ""
     # `status` beside a v1 model's node_info is what the adapter answered ("SELECT 5"): it comes last.
     status = str(result.get("status") or skipped or said.get("node_status") or data.get("status") or "")
     state = state_of(status)
@@ -230,7 +231,7 @@ def words_of(message: Any, failures: Any) -> str:
 def rows_of(response: Any) -> int | None:
     """Return how many rows an adapter says it wrote; most say nothing."""
     rows = _object(response).get("rows_affected")
-    return int(rows) if isinstance(rows, int | float) and rows >= 0 else None
+    return int(rows) if isinstance(rows, int | float) and 0 <= rows < math.inf else None
 
 
 def owner_of(owner: Any) -> str:
@@ -242,6 +243,10 @@ def owner_of(owner: Any) -> str:
 
 def _number(*values: Any) -> float | None:
     return next((float(value) for value in values if isinstance(value, int | float) and value > 0), None)
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _object(value: Any) -> dict[str, Any]:

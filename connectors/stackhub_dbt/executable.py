@@ -47,7 +47,7 @@ def locate(setting: str | None, directory: Path, python: str = sys.executable) -
         beside = Path(python).with_name("dbt")
         found = str(beside) if os.access(beside, os.X_OK) else shutil.which("dbt")
     elif os.sep in setting:
-        found = shutil.which(directory / Path(setting).expanduser())
+        found = shutil.which(str(directory / Path(setting).expanduser()))
     else:
         found = shutil.which(setting)
     if found is None:

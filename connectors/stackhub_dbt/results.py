@@ -37,7 +37,7 @@ def read_results(target: Path, hide: Callable[[str], str] = str) -> tuple[Result
     for name in FILES:
         try:
             found = json.loads((target / name).read_bytes())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             continue
         return tuple(replace(result, message=hide(result.message)) for result in results_in(found))
     return ()
@@ -63,7 +63,6 @@ def results_in(found: Any) -> tuple[Result, ...]:
 def _result(entry: dict[str, Any], *, counted: bool) -> Result:
     status = str(entry.get("status") or "")
     state = state_of(status)
-    timing = entry.get("timing") or ()
     seconds = entry.get("execution_time")
     rows = rows_of(entry.get("adapter_response"))
     return Result(
@@ -73,11 +72,16 @@ def _result(entry: dict[str, Any], *, counted: bool) -> Result:
         message=""
         if state is NodeState.SUCCEEDED
         else words_of(entry.get("message"), entry.get("failures")) or _aged(entry),
-        started_at=next((time_of(step.get("started_at")) for step in timing if isinstance(step, dict)), None),
+        started_at=_began(entry.get("timing")),
         seconds=float(seconds) if isinstance(seconds, int | float) and seconds > 0 else None,
         rows=rows if rows or counted else None,
         relation=str(entry.get("relation_name") or ""),
     )
+
+
+def _began(timing: Any) -> datetime | None:
+    steps = timing if isinstance(timing, list) else ()
+    return next((time_of(step.get("started_at")) for step in steps if isinstance(step, dict)), None)
 
 
 def _aged(entry: dict[str, Any]) -> str:
