@@ -84,12 +84,12 @@ class Line:
 
     def _on(self, day: date) -> list[datetime]:
         midnight = datetime.combine(day, time(), UTC)  # local times are written as if they were UTC
-        old = _offset(midnight, self.zone, fold=0)
-        new = _offset(midnight + _DAY, self.zone, fold=1)
+        old = _offset(midnight, self.zone)
+        new = _offset(midnight + _DAY, self.zone)
         if old == new:
             start = midnight - old
             return [start + passed for passed in self.times]
-        turn = _turn(midnight - max(old, new) - _SECOND, midnight + _DAY - min(old, new), self.zone)
+        turn = _turn(midnight - old - _SECOND, midnight + _DAY - new, self.zone)
         walls = [midnight + passed for passed in self.times]
         before = {wall - old for wall in walls if wall - old < turn}
         if self.stepping:
@@ -157,8 +157,8 @@ def _wall(at: datetime, where: ZoneInfo) -> datetime:
     return at.astimezone(where).replace(tzinfo=None, fold=0)
 
 
-def _offset(wall: datetime, where: ZoneInfo, *, fold: int) -> timedelta:
-    offset = wall.replace(tzinfo=where, fold=fold).utcoffset()
+def _offset(wall: datetime, where: ZoneInfo) -> timedelta:
+    offset = wall.replace(tzinfo=where).utcoffset()
     return timedelta() if offset is None else offset
 
 
