@@ -94,16 +94,19 @@ class Engine:
         return ""
 
     async def drained(self, seconds: float) -> int:
-        """Wait until every message that is due has been told, at most ``seconds``; return how many have not."""
+        """Wait until every message that falls due within ``seconds`` has been told; return how many have not.
+
+        A message that failed once is due again in a moment, and is waited for as well.
+        """
+        until = self.clock.now() + timedelta(seconds=seconds)
         with anyio.move_on_after(seconds):
-            while await self._due_messages():
+            while await self._due_messages(until):
                 self.lanes.ring_outboxes()
                 await self.board.crier.wait(0.2)
-        return await self._due_messages()
+        return await self._due_messages(until)
 
-    async def _due_messages(self) -> int:
-        now = self.clock.now()
-        return await self.store.read(lambda connection: queries.due_messages(connection, now))
+    async def _due_messages(self, until: datetime) -> int:
+        return await self.store.read(lambda connection: queries.due_messages(connection, until))
 
 
 @asynccontextmanager

@@ -61,24 +61,37 @@ def prepare(made: sa.Engine, written_by: str, *, migrate: bool = True) -> None:
     Raises:
         StoreUnusable: not a stackhub database, one of a newer version, or one that may not be migrated now.
     """
+    version = version_of(made)
+    if version is None:
+        try:
+            _create(made, written_by)
+        except exc.DatabaseError as err:
+            raise StoreUnusable(f"{_where(made)} cannot be made: {err.orig}") from err
+    elif version < t.VERSION:
+        if not migrate:
+            raise StoreUnusable(f"{_where(made)} has tables of version {version}: run `stackhub db upgrade` first")
+        _migrate(made, version)
+
+
+def version_of(made: sa.Engine) -> int | None:
+    """Return the version of the tables; None where there are none yet.
+
+    Raises:
+        StoreUnusable: not a stackhub database, or one of a newer version.
+    """
     try:
         names = set(sa.inspect(made).get_table_names())
         if not names:
-            _create(made, written_by)
-            return
-        found = _version(made, names)
+            return None
+        version, oldest_reader = _version(made, names)
     except exc.DatabaseError as err:
         raise StoreUnusable(f"{_where(made)} cannot be used: {err.orig}") from err
-    version, oldest_reader = found
     if oldest_reader > t.VERSION:
         raise StoreUnusable(
             f"{_where(made)} was written by a newer stackhub (tables {version}, this one knows {t.VERSION}):"
             " start that version, or restore a backup from before the upgrade"
         )
-    if version < t.VERSION:
-        if not migrate:
-            raise StoreUnusable(f"{_where(made)} has tables of version {version}: run `stackhub db upgrade` first")
-        _migrate(made, version)
+    return version
 
 
 def backup(made: sa.Engine, to: Path) -> Path:
