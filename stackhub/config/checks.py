@@ -4,7 +4,7 @@
 can get wrong is `check_together`'s.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,9 +68,12 @@ def declare(page: Page, instances: Instances, environ: Mapping[str, str], timezo
     return declared
 
 
-def check_together(all_declared: Iterable[Declared]) -> None:
-    """Tell what files get wrong together: names used twice, pipelines that start each other or nobody."""
-    everyone = list(all_declared)
+def check_together(files: Sequence[Declared | None]) -> None:
+    """Tell what files get wrong together: names used twice, pipelines that start each other or nobody.
+
+    None stands for a file that could not be read at all.
+    """
+    everyone = [one for one in files if one is not None]
     first: dict[str, Declared] = {}
     for one in everyone:
         if one.name is None:
@@ -79,7 +82,7 @@ def check_together(all_declared: Iterable[Declared]) -> None:
         if other is not one:
             text = f"{one.name!r} is the name of another pipeline: {other.page.document.place(('pipeline',))}"
             one.page.wrong(("pipeline",), text)
-    unnamed = any(one.name is None for one in everyone)
+    unnamed = any(one is None or one.name is None for one in files)
     for one in everyone:
         for name, loc in one.after.items():
             if name not in first and not unnamed:  # it may be the one whose name could not be read

@@ -131,7 +131,7 @@ class _Layers:
         in_file = {key: entry.value for key, entry in file.entries.items()} if file else {}
         for name, key in self.keys.items():
             own = self._own[name]
-            one = self._one(own, self._source.environ, dict.fromkeys((own, f"{own}_FILE"), own))
+            one = self._one(own, self._source.environ, {k: k for k in (own, f"{own}_FILE")})
             if one is None and file is not None:
                 places = {k: file.place(k) for k in (key, f"{key}_FILE") if k in in_file}
                 one = self._one(key, in_file, places)
@@ -232,7 +232,7 @@ def _made(settings: type[S], values: dict[str, Any]) -> tuple[S | None, tuple[Fa
     try:
         return settings(_env_prefix=_NOWHERE, **values), ()
     except ValidationError as error:
-        faults = faults_of(settings, error)
+        faults = faults_of(settings, values, error)
     wanted = {str(f.loc[0]): f.kind for f in faults if len(f.loc) == 1 and f.kind in _LISTS | _MAPPINGS}
     for name, kind in wanted.items():
         values[name] = _collection(values.get(name), kind)
@@ -240,7 +240,7 @@ def _made(settings: type[S], values: dict[str, Any]) -> tuple[S | None, tuple[Fa
         try:
             return settings(_env_prefix=_NOWHERE, **values), ()
         except ValidationError as error:
-            faults = faults_of(settings, error)
+            faults = faults_of(settings, values, error)
     return None, faults
 
 

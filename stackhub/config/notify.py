@@ -1,6 +1,6 @@
 """Whom the hub tells when a pipeline does not say, and who steps in when a route cannot deliver."""
 
-from stackhub.config.findings import Findings, dotted
+from stackhub.config.findings import Findings
 from stackhub.config.instances import Instance, Instances
 from stackhub.config.options import check_options
 from stackhub.config.settings import HubSettings
@@ -45,5 +45,5 @@ def _check_bare(one: Instance, place: str, instances: Instances, findings: Findi
     if one.connector.route is None:
         return
     for fault in check_options(one.connector.route, {}, instances.environ, None).faults:
-        text = f"{one.name} cannot be told without options ({dotted(fault.loc)} {fault.text})"
+        text = f"{one.name} cannot be told without options ({fault})"
         findings.wrong(place, f"{text}: list it under alerts: in the pipelines, and others in STACKHUB_ALERTS")

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from stackhub.config.expand import Expansion, references, substitute
-from stackhub.config.findings import Loc, dotted
+from stackhub.config.findings import Loc
 from stackhub.config.shape import Fault, held, secrets_in, shaped
 from stackhub.contract import Connector, Options
 from stackhub.errors import ConfigError, Problem
@@ -129,7 +129,7 @@ def _validated(model: type[Options], expansion: Expansion, place: str) -> Option
         made, wrong = shaped(model, expansion.value)
         faults = [_hidden(fault, expansion) for fault in wrong]
     if made is None or faults:
-        raise ConfigError(*(Problem(place, f"{dotted(f.loc)}: {f.text}" if f.loc else f.text) for f in faults))
+        raise ConfigError(*(Problem(place, str(fault)) for fault in faults))
     return made
 
 

@@ -34,4 +34,5 @@ class Page:
 
     def before(self, loc: Loc) -> str:
         """Return what stands before a text about ``loc``: "tasks.marts.with.select: "."""
-        return f"{dotted(loc)}: " if loc else ""
+        known, whole = self.document.trace(loc)
+        return f"{dotted(known if whole else loc)}: " if loc else ""

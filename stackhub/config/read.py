@@ -92,7 +92,7 @@ def read(
     )
     instances.read_files()
     declared = [_declared(path, instances, environ, settings, findings) for path in _pipeline_files(directory)]
-    check_together(one for one in declared if one is not None)
+    check_together(declared)
     routes: tuple[Route, ...] = ()
     stepping_in: tuple[str, ...] = ()
     if settings is not None:

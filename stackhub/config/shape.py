@@ -12,8 +12,8 @@ from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 
-from stackhub.config.findings import Loc
-from stackhub.config.nearest import hint
+from stackhub.config.findings import Loc, dotted
+from stackhub.config.nearest import hint, nearest
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -32,28 +32,43 @@ class Fault:
     missing: bool = False
     kind: str = ""  # pydantic's name for it
 
+    def __str__(self) -> str:
+        loc = self.loc[:-1] if self.kind == "extra_forbidden" else self.loc
+        return f"{dotted(loc)}: {self.text}" if loc else self.text
+
 
 def shaped(model: type[M], data: Any) -> tuple[M | None, tuple[Fault, ...]]:
     """Validate, and return what is left once the faulty parts are taken out; None where nothing usable is."""
     try:
         return model.model_validate(data), ()
     except ValidationError as error:
-        return _salvaged(model, data, error), faults_of(model, error)
+        return _salvaged(model, data, error), faults_of(model, data, error)
 
 
-def faults_of(model: type[BaseModel], error: ValidationError) -> tuple[Fault, ...]:
-    """Put pydantic's errors into words; none quotes what was given."""
-    found = []
+def faults_of(model: type[BaseModel], data: Any, error: ValidationError) -> tuple[Fault, ...]:
+    """Put pydantic's errors into words, each where it stands in ``data``; none quotes what was given.
+
+    What each arm of a union has to say of one value is one fault. A required key is not also missing where an
+    unknown one was probably meant for it.
+    """
+    found: dict[tuple[Loc, bool], Fault] = {}
+    meant: set[Loc] = set()
     for one in error.errors(include_url=False):
         loc, kind = one["loc"], one["type"]
-        if loc[-1:] == ("[key]",):
-            found.append(Fault(loc[:-1], _words(kind, one["msg"], one["input"]), on_key=True, kind=kind))
-        elif kind == "extra_forbidden":
-            text = f"unknown key {loc[-1]!r}" + hint(str(loc[-1]), known_keys(model, loc[:-1]))
-            found.append(Fault(loc, text, on_key=True, kind=kind))
+        if kind == "extra_forbidden":
+            known, key = known_keys(model, loc[:-1]), str(loc[-1])
+            fault = Fault(_within(data, loc), f"unknown key {key!r}{hint(key, known)}", on_key=True, kind=kind)
+            meant.add((*fault.loc[:-1], nearest(key, known) or key))
+        elif kind == "missing":
+            fault = Fault((*_within(data, loc[:-1]), loc[-1]), "is required", missing=True, kind=kind)
         else:
-            found.append(Fault(loc, _words(kind, one["msg"], one["input"]), missing=kind == "missing", kind=kind))
-    return tuple(found)
+            on_key = loc[-1:] == ("[key]",)
+            fault = Fault(_within(data, loc), _words(kind, one["msg"], one["input"]), on_key=on_key, kind=kind)
+        told = found.get((fault.loc, fault.on_key))
+        if told is not None and told.text != fault.text:
+            fault = Fault(fault.loc, f"{told.text}, or {fault.text}", on_key=fault.on_key, kind=kind)
+        found[fault.loc, fault.on_key] = fault
+    return tuple(fault for fault in found.values() if not (fault.missing and fault.loc in meant))
 
 
 def known_keys(model: Any, loc: Loc) -> tuple[str, ...]:
@@ -131,6 +146,16 @@ def _take_out(data: Any, loc: Loc) -> bool:
     return True
 
 
+def _within(data: Any, loc: Loc) -> Loc:
+    """Return the parts of a way that are in ``data``: the others are pydantic's own (an arm of a union, a "[key]")."""
+    way: list[str | int] = []
+    for part in loc:
+        if held(data, part):
+            way.append(part)
+            data = data[part]
+    return tuple(way)
+
+
 def held(data: Any, part: str | int) -> bool:
     """Say whether a mapping has this key, or a list this index."""
     if isinstance(data, Mapping):
@@ -140,8 +165,6 @@ def held(data: Any, part: str | int) -> bool:
 
 def _words(kind: str, message: str, given: Any) -> str:
     match kind:
-        case "missing":
-            return "is required"
         case _ if given is None and kind.endswith("_type"):
             return "is empty"
         case "string_type" if isinstance(given, int | float):
@@ -152,7 +175,7 @@ def _words(kind: str, message: str, given: Any) -> str:
             return "should be a mapping (key: value)"
         case "list_type" | "tuple_type" | "set_type" | "frozen_set_type":
             return "should be a list"
-        case "bool_type":
+        case "bool_type" | "bool_parsing":
             return "should be true or false"
         case _:
             return _said(message)

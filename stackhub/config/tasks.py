@@ -117,6 +117,8 @@ def _check_with(
     page: Page,
     environ: Mapping[str, str],
 ) -> list[str]:
+    if page.document.holds(("tasks", name, "with")) and "options" not in one.model_fields_set:
+        return []  # what stands there is no mapping; that has been told
     checked = check_options(uses.operation.options, one.options, environ, Names.made_up(name, file.pipeline))
     for fault in checked.faults:
         page.fault(fault, ("tasks", name, "with"))

@@ -18,7 +18,8 @@ from stackhub.errors import ConfigError, Problem
 
 MOST_BYTES: Final = 1_000_000
 _DEEPEST: Final = 40
-_MOST_TEXT: Final = 4_000_000  # characters and nodes, each alias counted as what it stands for
+_MOST_TEXT: Final = 4_000_000  # characters, each alias counted as what it stands for
+_A_NODE: Final = 20  # what one value costs beside its characters
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one parses 17 times faster
 _UNPRINTABLE: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _UNUSABLE: Final = re.compile("[\x00\ud800-\udfff]")  # neither JSON, nor argv, nor PostgreSQL takes these
@@ -48,16 +49,16 @@ class Document:
 
         What was not written has the place of what it is missing from: its key, where there is one.
         """
-        known, whole = self._known(loc)
+        known, whole = self.trace(loc)
         mark = self.keys.get(known) if key or not whole else None
         mark = mark or self.values.get(known) or Mark(1, 1)
         return f"{self.name}:{mark.line}:{mark.column}"
 
     def holds(self, loc: Loc) -> bool:
         """Say whether something was written there."""
-        return self._known(loc)[1]
+        return self.trace(loc)[1]
 
-    def _known(self, loc: Loc) -> tuple[Loc, bool]:
+    def trace(self, loc: Loc) -> tuple[Loc, bool]:
         """Follow ``loc`` as far as the file goes, and say whether that was the whole way.
 
         An index where the file has none is passed over: a lone schedule is read as a list of one.
@@ -161,7 +162,7 @@ class _Reader:
         return node
 
     def _data(self, node: "_Node", loc: Loc) -> Any:
-        self._left -= len(node.text) + 1
+        self._left -= len(node.text) + _A_NODE
         if self._left < 0:
             raise ConfigError(Problem(f"{self._document.name}:1:1", "its aliases make it too large"))
         self._document.values[loc] = node.mark

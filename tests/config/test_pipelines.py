@@ -1,0 +1,376 @@
+"""Pipeline files: what they come to, and what is told of those that come to nothing."""
+
+from datetime import time, timedelta
+
+import pytest
+from config.fakes import GOOD
+
+from stackhub.model import codec
+from stackhub.model.pipeline import (
+    OPENING,
+    Catchup,
+    Freshness,
+    Need,
+    OnTimeout,
+    Overlap,
+    Pipeline,
+    Retries,
+    Route,
+    Schedule,
+    Sla,
+    Told,
+)
+from stackhub.model.words import Severity
+
+
+def pipeline(house, text):
+    """Return the only pipeline of a directory."""
+    (found,) = house.write(p_x=text).read().pipelines.values()
+    return found
+
+
+def tasks(text):
+    """Return a pipeline file with these tasks, which begin in line 3."""
+    return f"pipeline: x\ntasks:\n{text}"
+
+
+def test_a_whole_file_becomes_a_pipeline(furnished):
+    found = pipeline(furnished, GOOD)
+    assert (found.name, found.description, found.owner) == ("revenue", "Revenue marts", "finance")
+    assert found.schedules == (Schedule(cron="0 6 * * 1-5", timezone="Europe/Berlin"),)
+    assert found.sla == Sla(finish_by=time(7, 30), max_duration=timedelta(minutes=75), timezone="Europe/Berlin")
+    assert (found.catchup, found.overlap, found.max_active) == (Catchup.LAST, Overlap.SKIP, 4)
+    assert [task.name for task in found.tasks] == ["shop", "stripe", "marts", "checked"]
+    stripe = found.task("stripe")
+    assert (stripe.connector, stripe.operation, stripe.instance, stripe.extract) == ("tap", "wait", "tap", True)
+    assert (stripe.timeout, stripe.on_timeout, stripe.freshness) == (
+        timedelta(minutes=30),
+        OnTimeout.LET_GO,
+        Freshness.REQUIRE_NEW,
+    )
+    assert stripe.retries == Retries(
+        attempts=1, wait=timedelta(seconds=30), backoff=2.0, max_wait=timedelta(minutes=10)
+    )
+    checked = found.task("checked")
+    assert checked.needs == (Need(task="marts"), Need(task="shop", complete=True))
+    assert checked.options == {"url": "${WAREHOUSE_URL}", "since": "{{ interval.start }}"}  # kept as it is written
+    assert found.alerts == (
+        Route(
+            to="bell",
+            on=frozenset({Told.FAILED, Told.AT_RISK, Told.LATE, Told.RESOLVED}),
+            options={"channel": "#data"},
+        ),
+        Route(to="bell", on=OPENING, severity=Severity.CRITICAL),
+    )
+
+
+def test_a_snapshot_is_the_pipeline_and_the_same_for_the_same(furnished):
+    furnished.write(p_revenue=GOOD)
+    first = furnished.read()
+    assert codec.load(Pipeline, first.texts["revenue"]) == first.pipelines["revenue"]
+    assert furnished.read().texts == first.texts
+    furnished.write(p_revenue=GOOD.replace("75m", "1h15m").replace("catchup: last\n", ""))
+    assert furnished.read().texts == first.texts
+
+
+def test_a_transform_without_needs_waits_for_every_extract(furnished):
+    found = pipeline(furnished, GOOD)
+    assert found.task("marts").needs == (Need(task="shop"), Need(task="stripe"))
+    assert not found.task("marts").needs_given
+    assert found.task("shop").needs == ()
+
+
+def test_needs_of_none_is_the_way_to_ask_for_none(furnished):
+    text = tasks("  a: {uses: tap.sync, with: {connection: a}}\n  b: {uses: mill.build, needs: []}\n")
+    found = pipeline(furnished, text)
+    assert found.task("b").needs == ()
+    assert found.task("b").needs_given
+
+
+def test_what_is_no_transform_waits_for_nothing_unless_told(furnished):
+    text = tasks(
+        "  a: {uses: tap.sync, with: {connection: a}}\n  b: {uses: cellar.check, with: {url: '${WAREHOUSE_URL}'}}\n"
+    )
+    assert pipeline(furnished, text).task("b").needs == ()
+
+
+def test_tasks_stand_below_what_they_need_and_else_in_the_files_order(furnished):
+    text = tasks(
+        "  z: {uses: mill.build, needs: [c]}\n  b: {uses: mill.build, needs: []}\n  c: {uses: mill.build, needs: []}\n"
+    )
+    assert [task.name for task in pipeline(furnished, text).tasks] == ["b", "c", "z"]
+
+
+def test_several_schedules_stand_in_a_list(furnished):
+    text = "schedule: [{cron: '0 6 * * *'}, {every: 15m, timezone: Asia/Tokyo}]\n" + tasks("  a: {uses: mill.build}")
+    furnished.environ["STACKHUB_TIMEZONE"] = "Europe/Paris"
+    assert pipeline(furnished, text).schedules == (
+        Schedule(cron="0 6 * * *", timezone="Europe/Paris"),
+        Schedule(every=timedelta(minutes=15), timezone="Asia/Tokyo"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("schedule", "zone"),
+    [
+        ("{cron: '0 6 * * *', timezone: Asia/Tokyo}", "Asia/Tokyo"),
+        ("{cron: '0 6 * * *'}", "Europe/Paris"),
+        ("{every: 1h}", "Europe/Paris"),
+    ],
+)
+def test_finish_by_is_in_the_schedules_zone_or_the_hubs(furnished, schedule, zone):
+    furnished.environ["STACKHUB_TIMEZONE"] = "Europe/Paris"
+    text = f"schedule: {schedule}\nsla: {{finish_by: 07:30}}\n" + tasks("  a: {uses: mill.build}")
+    assert pipeline(furnished, text).sla == Sla(finish_by=time(7, 30), timezone=zone)
+
+
+def test_finish_by_may_name_its_zone(furnished):
+    text = "schedule: {every: 1h}\nsla: {finish_by: 07:30, timezone: Asia/Tokyo}\n" + tasks("  a: {uses: mill.build}")
+    assert pipeline(furnished, text).sla.timezone == "Asia/Tokyo"
+
+
+def test_a_pipeline_may_have_no_schedule_and_start_after_others(furnished):
+    furnished.write(
+        p_a=GOOD,
+        p_b="pipeline: b\ntriggers: [{pipeline: revenue}, {pipeline: revenue}]\ntasks: {m: {uses: mill.build}}",
+    )
+    found = furnished.read().pipelines["b"]
+    assert (found.schedules, found.after, found.sla, found.alerts) == ((), ("revenue",), None, None)
+
+
+def test_an_empty_list_of_alerts_tells_nobody(furnished):
+    assert pipeline(furnished, "alerts: []\n" + tasks("  a: {uses: mill.build}")).alerts == ()
+
+
+def test_a_wait_longer_than_our_longest_raises_that(furnished):
+    found = pipeline(furnished, tasks("  a: {uses: mill.build, retries: {wait: 30m}}"))
+    assert found.task("a").retries == Retries(wait=timedelta(minutes=30), max_wait=timedelta(minutes=30))
+
+
+def test_on_is_a_key_and_yes_and_no_are_words(furnished):
+    text = tasks('  "no": {uses: mill.build, with: {select: no}}\nalerts:\n  - to: bell\n    on: [failed]')
+    found = pipeline(furnished, text)
+    assert found.tasks[0].name == "no"
+    assert found.tasks[0].options == {"select": "no"}
+    assert found.alerts[0].on == {Told.FAILED}
+
+
+def test_anchors_and_aliases_spare_repetition(furnished):
+    text = tasks("  a: &a {uses: mill.build, with: {select: x}, needs: []}\n  b: *a\n")
+    found = pipeline(furnished, text)
+    assert found.task("b").options == found.task("a").options == {"select": "x"}
+
+
+def test_variables_are_kept_unexpanded_and_their_secrets_are_known(furnished):
+    configuration = furnished.write(p_revenue=GOOD).read()
+    assert "cellar-secret" not in "".join(configuration.texts.values())
+    assert "db://user:cellar-secret@host/db" in configuration.secrets
+
+
+B = "  b: {uses: mill.build, needs: []}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        # the file
+        ("[]", "1:1: should be a mapping (key: value)"),
+        ("pipeline: x", "1:1: tasks: a pipeline has at least one task"),
+        ("pipeline: x\ntasks: {}", "2:8: tasks: a pipeline has at least one task"),
+        ("pipeline: x\ntasks:\n", "2:1: tasks: is empty"),
+        ("tasks:\n" + B, "1:1: pipeline: is required"),
+        ("pipeline: Rev\ntasks:\n" + B, "1:11: pipeline: a name is made of lower-case letters, digits, _ and -, does not begin with -, and has 64 characters at most"),
+        (f"pipeline: {'x' * 65}\ntasks:\n" + B, "1:11: pipeline: a name is made of lower-case letters, digits, _ and -, does not begin with -, and has 64 characters at most"),
+        ("pipeline: 5\ntasks:\n" + B, "1:11: pipeline: should be text: put it in quotes"),
+        ("shedule: {every: 1h}\n" + tasks(B), "1:1: unknown key 'shedule': did you mean 'schedule'?"),
+        ("owner: 5\n" + tasks(B), "1:8: owner: should be text: put it in quotes"),
+        ("owner:\n" + tasks(B), "1:1: owner: is empty"),
+        ("catchup: some\n" + tasks(B), "1:10: catchup: should be 'none', 'last' or 'all'"),
+        ("overlap: wait\n" + tasks(B), "1:10: overlap: should be 'skip', 'queue' or 'cancel'"),
+        ("max_active: 0\n" + tasks(B), "1:13: max_active: should be greater than or equal to 1"),
+        ("max_active: 0777\n" + tasks(B), '1:13: max_active: 0777 begins with 0, which YAML 1.1 and 1.2 read differently: write "0777" for text, 777 for a number, 0o777 for octal'),
+        ("mode: shadow\n" + tasks(B), "1:1: unknown key 'mode'; there is alerts, catchup, defaults, description, max_active, overlap, owner, pipeline, schedule, sla, tasks, triggers"),
+        # schedule
+        ("schedule: {cron: '0 25 * * *'}\n" + tasks(B), "1:18: schedule.cron: hour: cannot read '25'; it takes 0-23"),
+        ("schedule: {cron: '0 6 * *'}\n" + tasks(B), "1:18: schedule.cron: '0 6 * *' has 4 fields; a cron line has five: minute, hour, day of month, month, day of week"),
+        ("schedule: {cron: '0 0 30 2 *'}\n" + tasks(B), "1:18: schedule.cron: day of month: '30' never comes in month '2' on day of week '*'"),
+        ("schedule: {cron: '@daily'}\n" + tasks(B), "1:18: schedule.cron: @daily is not read: write '0 0 * * *'"),
+        ("schedule:\n  - {every: 1h}\n  - {cron: 5}\n" + tasks(B), "3:12: schedule[1].cron: should be text: put it in quotes"),
+        ("schedule: {every: 0s}\n" + tasks(B), "1:19: schedule.every: should lie between 1s and 366d"),
+        ("schedule: {every: 15}\n" + tasks(B), "1:19: schedule.every: should be a duration, and 15 has no unit: write 15s, 15m or 15h"),
+        ("schedule: {every: 1h, cron: '0 6 * * *'}\n" + tasks(B), "1:11: schedule: has both cron and every: keep one"),
+        ("schedule: {timezone: UTC}\n" + tasks(B), "1:11: schedule: needs cron or every"),
+        ("schedule: {cron: }\n" + tasks(B), "1:12: schedule.cron: is empty"),
+        ("schedule: {every: 1h, timezone: Europe/Berln}\n" + tasks(B), "1:33: schedule.timezone: 'Europe/Berln' is no time zone: did you mean 'Europe/Berlin'?"),
+        ("schedule: 1h\n" + tasks(B), "1:11: schedule: should be a list"),
+        # triggers
+        ("triggers: [{landed: [a]}]\n" + tasks(B), "1:13: triggers[0].landed: this version has no 'landed' trigger; it has: pipeline"),
+        ("triggers: [{file: s3://x}]\n" + tasks(B), "1:13: triggers[0].file: this version has no 'file' trigger; it has: pipeline"),
+        ("triggers: [{pipelin: y}]\n" + tasks(B), "1:13: triggers[0].pipelin: unknown trigger 'pipelin': did you mean 'pipeline'?"),
+        ("triggers: [{pipeline: y}]\n" + tasks(B), "1:23: triggers[0].pipeline: unknown pipeline 'y'; there is x"),
+        ("triggers: [{pipeline: x}]\n" + tasks(B), "1:23: triggers[0].pipeline: a pipeline cannot start itself"),
+        ("triggers: [{}]\n" + tasks(B), "1:12: triggers[0]: needs a key: pipeline"),
+        ("triggers: {pipeline: y}\n" + tasks(B), "1:11: triggers: should be a list"),
+        # sla
+        ("sla: {}\n" + tasks(B), "1:6: sla: needs finish_by or max_duration"),
+        ("sla: {finish_by: 7:30}\n" + tasks(B), "1:18: sla.finish_by: should be a time of day, HH:MM: write 07:30"),
+        ("sla: {finish_by: '24:00'}\n" + tasks(B), "1:18: sla.finish_by: should be a time of day, HH:MM, such as 07:30"),
+        ("sla: {finish_by: 730}\n" + tasks(B), "1:18: sla.finish_by: should be text: put it in quotes"),
+        ("sla: {max_duration: 0m}\n" + tasks(B), "1:21: sla.max_duration: should be longer than nothing"),
+        ("sla:\n  finish_by:\n" + tasks(B), "2:3: sla.finish_by: is empty"),
+        ("schedule: [{cron: '0 6 * * *', timezone: Asia/Tokyo}, {cron: '0 6 * * *'}]\nsla: {finish_by: 07:30}\n" + tasks(B), "2:18: sla.finish_by: in which zone? The schedules are in Asia/Tokyo and UTC: add timezone under sla"),
+        # tasks
+        (tasks("  'a b': {uses: mill.build}\n"), "3:3: tasks.a b: a name is made of lower-case letters, digits, _ and -, does not begin with -, and has 64 characters at most"),
+        (tasks("  a: {}\n" + B), "3:3: tasks.a.uses: is required"),
+        (tasks("  a:\n" + B), "3:3: tasks.a: is empty"),
+        (tasks("  a: {uses: mil.build}\n"), "3:13: tasks.a.uses: unknown connector 'mil': did you mean 'mill'?"),
+        (tasks("  a: {uses: mill.bild}\n"), "3:13: tasks.a.uses: unknown operation 'mill.bild': did you mean 'mill.build'?"),
+        (tasks("  a: {uses: mill}\n"), "3:13: tasks.a.uses: is <connector>.<operation>; there is mill.build"),
+        (tasks("  a: {uses: bell.ring}\n"), "3:13: tasks.a.uses: bell has no operations: it tells people things, and stands under alerts"),
+        (tasks("  a: {uses: mill.build, needs: [b, c]}\n" + B), "3:36: tasks.a.needs[1]: unknown task 'c'; there is b"),
+        (tasks("  aa: {uses: mill.build, needs: []}\n  b: {uses: mill.build, needs:\n    [{task: aaa}]}\n"), "5:6: tasks.b.needs[0]: unknown task 'aaa': did you mean 'aa'?"),
+        (tasks("  a: {uses: mill.build, needs: [a]}\n"), "3:33: tasks.a.needs[0]: a task cannot need itself"),
+        (tasks("  a: {uses: mill.build, needs: [b, b]}\n" + B), "3:36: tasks.a.needs[1]: 'b' is listed twice"),
+        (tasks("  a: {uses: mill.build, needs: b}\n" + B), "3:32: tasks.a.needs: should be a list"),
+        (tasks("  a: {uses: mill.build, needs: [{task: b, complete: yes}]}\n" + B), "3:53: tasks.a.needs[0].complete: should be true or false"),
+        (tasks("  a: {uses: mill.build, need: [b]}\n" + B), "3:25: tasks.a: unknown key 'need': did you mean 'needs'?"),
+        (tasks("  a: {uses: mill.build, timeout: 0s}\n"), "3:34: tasks.a.timeout: should be longer than nothing"),
+        (tasks("  a: {uses: mill.build, timeout: soon}\n"), "3:34: tasks.a.timeout: should be a duration such as 90s, 15m, 2h, 1d or 1h30m"),
+        (tasks("  a: {uses: mill.build, retries: 3}\n"), "3:34: tasks.a.retries: should be a mapping (key: value)"),
+        (tasks("  a: {uses: mill.build, retries: {attempts: 0}}\n"), "3:45: tasks.a.retries.attempts: should be greater than or equal to 1"),
+        (tasks("  a: {uses: mill.build, retries: {attempts: 101}}\n"), "3:45: tasks.a.retries.attempts: should be less than or equal to 100"),
+        (tasks("  a: {uses: mill.build, retries: {backoff: 0.5}}\n"), "3:44: tasks.a.retries.backoff: should be greater than or equal to 1"),
+        (tasks("  a: {uses: mill.build, retries: {wait: 5m, max_wait: 1m}}\n"), "3:55: tasks.a.retries.max_wait: is shorter than wait, which is 5m"),
+        ("defaults: {retries: {max_wait: 1m}}\n" + tasks("  a: {uses: mill.build, retries: {wait: 5m}}\n"), "1:32: defaults.retries.max_wait: is shorter than wait, which is 5m"),
+        ("defaults: {timeout: 0s}\n" + tasks(B), "1:21: defaults.timeout: should be longer than nothing"),
+        ("defaults: {retry: {}}\n" + tasks(B), "1:12: defaults: unknown key 'retry': did you mean 'retries'?"),
+        (tasks("  a: {uses: mill.build, on_timeout: stop}\n"), "3:37: tasks.a.on_timeout: should be 'cancel' or 'let_go'"),
+        (tasks("  a: {uses: mill.build, freshness: old}\n"), "3:36: tasks.a.freshness: should be 'attach' or 'require_new'"),
+        # instances
+        (tasks("  a: {uses: mill.build, instance: mill.eu}\n"), "3:35: tasks.a.instance: no instance 'mill.eu': there is neither mill.eu.env nor a variable MILL_EU_* in the environment"),
+        (tasks("  a: {uses: tap.sync, instance: tap.eue, with: {connection: c}}\n"), "3:33: tasks.a.instance: no instance 'tap.eue': there is neither tap.eue.env nor a variable TAP_EUE_* in the environment: did you mean 'tap.eu'?"),
+        (tasks("  a: {uses: tap.sync, instance: eu, with: {connection: c}}\n"), "3:33: tasks.a.instance: 'eu' is no instance of tap: did you mean 'tap.eu'?"),
+        (tasks("  a: {uses: tap.sync, instance: mill, with: {connection: c}}\n"), "3:33: tasks.a.instance: 'mill' is no instance of tap; there is tap, tap.eu"),
+        # with
+        (tasks("  a: {uses: tap.sync}\n"), "3:3: tasks.a.with.connection: is required"),
+        (tasks("  a: {uses: tap.sync, with: {connection: ''}}\n"), "3:42: tasks.a.with.connection: must not be empty"),
+        (tasks("  a: {uses: tap.sync, with: {connection: '${EMPTY}'}}\n"), "3:42: tasks.a.with.connection: must not be empty"),
+        (tasks("  a: {uses: tap.sync, with: {connection: 2024}}\n"), "3:42: tasks.a.with.connection: should be text: put it in quotes"),
+        (tasks("  a: {uses: tap.sync, with: {conection: c}}\n"), "3:30: tasks.a.with: unknown key 'conection': did you mean 'connection'?"),
+        (tasks("  a: {uses: tap.sync, with: {connection: c, rows: -1}}\n"), "3:51: tasks.a.with.rows: should be greater than or equal to 0"),
+        (tasks("  a: {uses: tap.sync, with: {connection: c, rows: '${ROWS}'}}\n"), "3:51: tasks.a.with.rows: should be a valid integer, unable to parse string as an integer"),
+        (tasks("  a: {uses: tap.sync, with: {connection: '${NONE}'}}\n"), "3:42: tasks.a.with.connection: the variable NONE is not set in the environment; set it, give a default with ${NONE:-...}, or write $${NONE} for a literal ${NONE}"),
+        (tasks("  a: {uses: tap.sync, with: {connection: '{{ run.idd }}'}}\n"), "3:42: tasks.a.with.connection: unknown name 'run.idd' in {{ }}; write `{{{{` for a literal `{{`: did you mean 'run.id'?"),
+        (tasks("  a: {uses: tap.sync, with: }\n"), "3:23: tasks.a.with: is empty"),
+        (tasks("  a: {uses: tap.sync, with: [c]}\n"), "3:29: tasks.a.with: should be a mapping (key: value)"),
+        (tasks("  a:\n    uses: mill.build\n    with:\n      select: {a: 1}\n"), "6:15: tasks.a.with.select: should be a valid string, or should be a list"),
+        (tasks("  a: {uses: cellar.check, with: {url: 'db://u:p@h'}}\n"), "3:39: tasks.a.with.url: is a secret and must not stand in a file: use ${VAR}"),
+        (tasks("  a: {uses: cellar.check, with: {url: '${W:-db://u:p@h}'}}\n"), "3:39: tasks.a.with.url: is a secret, and so would be its default: use ${VAR} without one"),
+        (tasks("  a: {uses: cellar.check, with: {url: '$${W}'}}\n"), "3:39: tasks.a.with.url: is a secret and must not stand in a file: use ${VAR}"),
+        (tasks("  a: {uses: cellar.check, with: {url: '${EMPTY}', headers: {k: v}}}\n"), "3:64: tasks.a.with.headers.k: is a secret and must not stand in a file: use ${VAR}"),
+        (tasks("  a: {uses: cellar.check, with: {url: '${EMPTY}', unit: '${WAREHOUSE_URL}'}}\n"), "3:57: tasks.a.with.unit: no such unit: ${WAREHOUSE_URL}"),
+        # alerts
+        ("alerts: [{to: bel}]\n" + tasks(B), "1:15: alerts[0].to: unknown instance 'bel': did you mean 'bell'?"),
+        ("alerts: [{to: bell.us}]\n" + tasks(B), "1:15: alerts[0].to: no instance 'bell.us': there is neither bell.us.env nor a variable BELL_US_* in the environment: did you mean 'bell'?"),
+        ("alerts: [{to: mill}]\n" + tasks(B), "1:15: alerts[0].to: mill tells nobody anything: it is no notifier"),
+        ("alerts: [{to: bell, on: [failed, broken]}]\n" + tasks(B), "1:34: alerts[0].on[1]: should be 'failed', 'late', 'at_risk', 'stalled' or 'resolved'"),
+        ("alerts: [{to: bell, on: [resolved]}]\n" + tasks(B), "1:25: alerts[0].on: lists nothing that opens an incident: at_risk, failed, late, stalled"),
+        ("alerts: [{to: bell, on: []}]\n" + tasks(B), "1:25: alerts[0].on: lists nothing that opens an incident: at_risk, failed, late, stalled"),
+        ("alerts: [{to: bell, on: failed}]\n" + tasks(B), "1:25: alerts[0].on: should be a list"),
+        ("alerts: [{to: bell, chanel: c}]\n" + tasks(B), "1:21: alerts[0]: unknown key 'chanel': did you mean 'channel'?"),
+        ("alerts: [{to: bell, channel: 5}]\n" + tasks(B), "1:30: alerts[0].channel: should be text: put it in quotes"),
+        ("alerts: [{to: bell, severity: bad}]\n" + tasks(B), "1:31: alerts[0].severity: should be 'info', 'warning', 'error' or 'critical'"),
+        ("alerts: [{channel: c}]\n" + tasks(B), "1:10: alerts[0].to: is required"),
+        ("alerts: [{to: horn}]\n" + tasks(B), "1:10: alerts[0].melody: is required"),
+        ("alerts: {to: bell}\n" + tasks(B), "1:9: alerts: should be a list"),
+    ],
+    ids=lambda text: text[:50].replace("\n", " "),
+)  # fmt: skip
+def test_what_is_wrong_is_told_with_its_place(furnished, text, problem):
+    furnished.put("tap.eu.env", "TAP_API_KEY=eu-key\n")
+    furnished.environ |= {"EMPTY": "", "ROWS": "many"}
+    furnished.write(p_x=text)
+    assert furnished.problems() == [f"pipelines/x.yaml:{problem}"]
+
+
+def test_a_cycle_is_named_in_its_order(furnished):
+    text = tasks(
+        "  a: {uses: mill.build, needs: [c]}\n  b: {uses: mill.build, needs: [a]}\n  c: {uses: mill.build, needs: [b]}\n"
+        "  d: {uses: mill.build, needs: [c]}\n  e: {uses: mill.build, needs: [f]}\n  f: {uses: mill.build, needs: [e]}\n",
+    )
+    assert furnished.write(p_x=text).problems() == [
+        "pipelines/x.yaml:3:32: tasks.a.needs: tasks need each other: a needs c needs b needs a",
+        "pipelines/x.yaml:7:32: tasks.e.needs: tasks need each other: e needs f needs e",
+    ]
+
+
+def test_a_cycle_through_a_transform_that_waits_for_every_extract_says_so(furnished):
+    text = tasks("  back: {uses: tap.sync, with: {connection: c}, needs: [m]}\n  m: {uses: mill.build}\n")
+    assert furnished.write(p_x=text).problems() == [
+        (
+            "pipelines/x.yaml:3:56: tasks.back.needs: tasks need each other: back needs m needs back; "
+            "m has no needs and so waits for every extract: give it needs"
+        ),
+    ]
+
+
+def test_pipelines_that_start_each_other_are_a_problem(furnished):
+    for name, after in (("a", "b"), ("b", "c"), ("c", "a"), ("d", "a")):
+        furnished.put(f"pipelines/{name}.yaml", f"pipeline: {name}\ntriggers: [{{pipeline: {after}}}]\ntasks:\n{B}")
+    assert furnished.problems() == [
+        "pipelines/a.yaml:2:23: triggers[0].pipeline: pipelines start each other for ever: a after b after c after a",
+    ]
+
+
+def test_a_name_used_twice_names_both_places(furnished):
+    furnished.write(p_a=tasks(B), p_b="# x\n" + tasks(B))
+    assert furnished.problems() == [
+        "pipelines/b.yaml:2:11: pipeline: 'x' is the name of another pipeline: pipelines/a.yaml:1:11",
+    ]
+
+
+def test_a_pipeline_whose_name_cannot_be_read_is_not_unknown_for_that(furnished):
+    furnished.write(p_a="pipeline: [", p_b="triggers: [{pipeline: a}]\n" + tasks(B))
+    assert [problem.partition(":")[0] for problem in furnished.problems()] == ["pipelines/a.yaml"]
+
+
+def test_every_problem_is_told_at_once_in_the_order_of_places(furnished):
+    furnished.write(
+        stackhub="STACKHUB_PORT=x\n",
+        tap="TAP_PAGE=x\n",
+        p_a="pipelin: a\nowner: 5\ntasks:\n  m: {uses: mill.bild, retris: 1, needs: [z]}\n  n: {uses: tap.sync, needs: [n]}\n"
+        "alerts: [{to: bell, on: 5}, {to: nobody}]\n",
+        p_b="pipeline: b\nschedule: {cron: x, every: 1}\ntasks: {m: {uses: mill.build, with: {partial: maybe, selct: x}}}\n",
+    )
+    assert [problem.split(": ")[0] for problem in furnished.problems()] == [
+        "pipelines/a.yaml:1:1",
+        "pipelines/a.yaml:2:8",
+        "pipelines/a.yaml:4:13",
+        "pipelines/a.yaml:4:24",
+        "pipelines/a.yaml:4:43",
+        "pipelines/a.yaml:5:3",
+        "pipelines/a.yaml:5:31",
+        "pipelines/a.yaml:6:25",
+        "pipelines/a.yaml:6:34",
+        "pipelines/b.yaml:2:11",
+        "pipelines/b.yaml:2:18",
+        "pipelines/b.yaml:2:28",
+        "pipelines/b.yaml:3:47",
+        "pipelines/b.yaml:3:54",
+        "stackhub.env:1",
+        "tap.env",
+        "tap.env:1",
+    ]
+
+
+def test_two_routes_that_differ_only_in_options_are_two(furnished):
+    text = "alerts: [{to: bell, channel: a}, {to: bell, channel: b}]\n" + tasks(B)
+    assert [route.options for route in pipeline(furnished, text).alerts] == [{"channel": "a"}, {"channel": "b"}]
+
+
+def test_what_is_odd_but_usable_is_a_warning(furnished):
+    furnished.write(p_x="sla: {finish_by: 07:30}\n" + tasks("  a: {uses: mill.build, freshness: attach}\n"))
+    assert furnished.warnings() == [
+        "pipelines/x.yaml:1:18: sla.finish_by: without a schedule nothing is ever due: there is no tick to count from",
+        "pipelines/x.yaml:4:36: tasks.a.freshness: only means something for an extract, which mill.build is not",
+    ]
