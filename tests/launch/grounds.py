@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 
 from stackhub.contract import Context, Finished, Handle
-from stackhub.launch import Command, CommandJobs, Launcher, Process, Running
+from stackhub.launch import Command, CommandJobs, Launcher, Process, Running, watch
 from stackhub.launch.place import Place
 
 PATIENCE = 20  # seconds until a test that waits in vain fails
@@ -125,15 +125,21 @@ class Grounds:
         return len(path.read_text().splitlines()) if path.exists() else 0
 
     def clear(self) -> None:
-        """End all that still goes on."""
-        for path in sorted((self.state / "jobs").glob("*/began")):
-            place = Place(path.parent)
-            began = place.began()
+        """End all that still goes on: newborn shims first, so that nothing begins any more."""
+        for pid in tuple(watch._children):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            watch._children.discard(pid)
+        for path in sorted((self.state / "jobs").glob("*/")):
+            began = Place(path).began()
             if began and began.job_lives:
                 os.killpg(began.pid, signal.SIGKILL)
-            if place.begun():
-                with (path.parent / "lock").open() as lock:
-                    fcntl.flock(lock, fcntl.LOCK_SH)  # nothing of it is left
+            for _ in range(3):
+                self.gate.say()  # to those that outlived their leader
+            for name in ("lock", "claim"):
+                if (path / name).exists():
+                    with (path / name).open() as lock:
+                        fcntl.flock(lock, fcntl.LOCK_SH)  # nothing of it is left
         for pipe in (self.bell, self.gate):
             os.close(pipe.fd)
 
