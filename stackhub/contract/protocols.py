@@ -163,6 +163,7 @@ class Context:
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep  # for `wire` only
     rng: random.Random = field(default_factory=random.Random)
     transport: httpx.AsyncBaseTransport | None = None  # a fake vendor in place of the network
+    log_most: int = 50 * 2**20  # bytes of output kept for a job that is a process, head and tail
     contact: str = ""  # the hub's own address for links in messages, "" when it has none
 
 

@@ -171,6 +171,7 @@ class Lanes:
             gate=gate,
             wake=wake,
             now=place.clock.now,
+            log_most=place.in_force.configuration.hub.log_max,
             contact=place.contact,
         )
         async with connector.open(instance.settings, context) as opened:

@@ -22,7 +22,6 @@ from stackhub.launch.process import Command, Elsewhere, Ended, Process, Running
 LADDER: Final = (SIGINT, SIGTERM, SIGKILL)
 HOST: Final = "host"  # the file beside the directories that names this host; no key
 KEY: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
-MOST: Final = 50 * 2**20
 
 
 class Launcher:
@@ -32,10 +31,10 @@ class Launcher:
     with a line between them that says how much was dropped. A job that writes two files has half of it for each.
     """
 
-    def __init__(self, context: Context, *, most: int = MOST) -> None:
+    def __init__(self, context: Context, *, most: int | None = None) -> None:
         self._root = context.state.absolute() / "jobs"
         self._now = context.now
-        self._most = most
+        self._most = context.log_most if most is None else most
         self._watch = watch.Watch(context.wake)
         self._host = ""
 
