@@ -1,5 +1,6 @@
 """How a lane's calls go: its circuit, its vendor's wish for patience, and the incident when the account is down."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -38,9 +39,11 @@ class LaneHealth:
     stalled: Callable[[], int]  # how many steps wait for this account now
     ring: Callable[[], None]  # wakes the outboxes
     circuit: Circuit = field(default_factory=Circuit)
+    heard: Counter[str] = field(default_factory=Counter)  # calls by how they went; for metrics
 
     async def note(self, answer: Any) -> None:
         """Learn from one answer."""
+        self.heard[type(answer).__name__.lower() if isinstance(answer, Exception) else "ok"] += 1
         match answer:
             case Unavailable(retry_after=timedelta() as wait):
                 if await self._be_patient(wait):

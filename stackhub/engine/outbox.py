@@ -90,6 +90,7 @@ class Outbox:
     bell: Bell = field(default_factory=Bell)
     undelivered: int = 0
     beat: datetime | None = None  # when the loop last came round; `/readyz` looks at it
+    lag: timedelta = timedelta()  # how long the message told last had waited; for metrics
     _resting: datetime | None = None
 
     async def run(self) -> None:
@@ -150,6 +151,7 @@ class Outbox:
 
     async def _sent(self, waiting: Waiting, receipt: Receipt) -> None:
         now = self.clock.now()
+        self.lag = now - (waiting.created_at if waiting.attempts else waiting.due)
         row = {
             "incident": waiting.incident,
             "route": waiting.route,

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
 from stackhub.contract import Message
 from stackhub.decide.circuit import Circuit
-from stackhub.model.codec import load
+from stackhub.model.codec import dump, load
 from stackhub.store import tables as t
 from stackhub.store.tables import instant, maybe_instant
 
@@ -46,7 +47,6 @@ class Counts:
 
     outbox: dict[tuple[str, str], int]  # (instance, state): pending and undeliverable
     oldest_pending: datetime | None  # when the oldest message that waits was written
-    incidents: int  # open
 
 
 def outbox(connection: sa.Connection, *, state: str = "", incident: str = "", limit: int = 50) -> list[Posted]:
@@ -90,17 +90,34 @@ def lanes(connection: sa.Connection) -> dict[str, LaneSeen]:
 
 def counts(connection: sa.Connection) -> Counts:
     """Count what metrics show and only the store knows."""
-    many = sa.func.count()
-    kept = sa.select(t.outbox.c.instance, t.outbox.c.state, many.label("many")).where(
-        t.outbox.c.state.in_(("pending", "undeliverable"))
-    )
-    oldest = sa.select(sa.func.min(t.outbox.c.created_at)).where(sa.text("state = 'pending'"))
-    open_incidents = sa.select(many).select_from(t.incident).where(t.incident.c.resolved_at.is_(None))
+    kept = t.outbox.c
+    stuck = kept.state.in_(("pending", "undeliverable"))
+    many = sa.select(kept.instance, kept.state, sa.func.count().label("many")).where(stuck)
+    oldest = sa.select(sa.func.min(kept.created_at)).where(sa.text("state = 'pending'"))
     return Counts(
         outbox={
-            (row.instance, row.state): row.many
-            for row in connection.execute(kept.group_by(t.outbox.c.instance, t.outbox.c.state))
+            (row.instance, row.state): row.many for row in connection.execute(many.group_by(kept.instance, kept.state))
         },
         oldest_pending=maybe_instant(connection.scalar(oldest)),
-        incidents=connection.scalar(open_incidents) or 0,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A trigger that was asked for under a key, and obeyed or about to be."""
+
+    args: dict[str, Any]
+    result: dict[str, Any]
+
+
+def asked(connection: sa.Connection, key: str) -> Asked | None:
+    """Return the trigger that a key was used for, if it was not refused."""
+    kept = t.command.c
+    where = (kept.kind == "trigger", kept.error.is_(None), kept.args.contains(dump(key), autoescape=True))
+    query = sa.select(kept.id, kept.args, kept.result).where(*where).order_by(kept.id)
+    for row in connection.execute(query):
+        args = load(dict[str, Any], row.args)
+        if args.get("idempotency_key") == key:
+            result = load(dict[str, Any], row.result) if row.result else {"run": row.id, "state": "queued"}
+            return Asked(args=args, result=result)
+    return None

@@ -1,0 +1,233 @@
+"""The routes that only read. Lists are newest first unless they say otherwise."""
+
+from datetime import timedelta
+from functools import partial
+from typing import Annotated, Final
+
+import anyio.to_thread
+from fastapi import APIRouter, HTTPException, Path, Query, Request
+
+from stackhub.contract import Logs
+from stackhub.engine.engine import Engine
+from stackhub.model.run import OpenRun, RunState
+from stackhub.server import views
+from stackhub.server.finding import RunId, Text, TheEngine, answers, pipeline_named, run_named, task_named
+from stackhub.server.views import View
+from stackhub.server.why import why_view
+from stackhub.store import queries, shown
+from stackhub.store.queries import Line
+from stackhub.store.shown import LaneSeen
+
+LONGEST_WAIT: Final = 30.0  # seconds, for events
+MOST_LOG: Final = 1_000_000  # bytes of a log in one answer
+
+router = APIRouter(responses=answers())
+Limit = Annotated[int, Query(ge=1, le=500)]
+Task = Annotated[str, Path(pattern=r"^[^\x00-\x1f]*$", max_length=200, description="A task's name.")]
+
+
+@router.get("/pipelines", tags=["pipelines"])
+async def list_pipelines(engine: TheEngine) -> list[View]:
+    """List the configured pipelines by name, each with its newest run and its next tick."""
+    names = sorted(name for name, known in engine.in_force.known.items() if not known.retired)
+    return await _pipelines(engine, names)
+
+
+@router.get("/pipelines/{name}", tags=["pipelines"], responses=answers(404))
+async def show_pipeline(name: Text, engine: TheEngine) -> View:
+    """Show one pipeline."""
+    pipeline_named(engine, name)
+    return (await _pipelines(engine, [name]))[0]
+
+
+async def _pipelines(engine: Engine, names: list[str]) -> list[View]:
+    last = await engine.store.read(
+        lambda connection: {name: queries.last_run(connection, pipeline=name) for name in names}
+    )
+    now = engine.clock.now()
+    return [
+        views.pipeline_view(
+            engine.in_force.known[name], last=last[name], next_at=engine.scheduler.following(name), now=now
+        )
+        for name in names
+    ]
+
+
+@router.get("/runs", tags=["runs"])
+async def list_runs(
+    engine: TheEngine,
+    pipeline: Annotated[str, Query(pattern=r"^[^\x00-\x1f]*$", max_length=200)] = "",
+    state: RunState | None = None,
+    limit: Limit = 50,
+    before: Annotated[str, Query(pattern=r"^[0-9A-Za-z]*$", max_length=26)] = "",
+) -> list[View]:
+    """List runs; ``before`` is the id of the last one seen."""
+    found = await engine.store.read(
+        partial(queries.runs, pipeline=pipeline, state=state.value if state else "", limit=limit, before=before.upper())
+    )
+    return [views.run_view(run, engine.clock.now()) for run in found]
+
+
+@router.get("/runs/{run_id}", tags=["runs"], responses=answers(404, 409))
+async def show_run(run_id: RunId, engine: TheEngine) -> View:
+    """Show a run with its steps and the newest lines of its history."""
+    open_run = await run_named(engine, run_id)
+    run = open_run.run
+    events = await engine.store.read(partial(queries.events, run_id=run.id))
+    nodes = await engine.store.read(partial(queries.nodes, run_id=run.id))
+    usual = await engine.store.read(partial(queries.usual, pipeline=run.pipeline))
+    return views.show_view(open_run, events, nodes, usual, engine.clock.now())
+
+
+@router.get("/runs/{run_id}/events", tags=["runs"], responses=answers(404, 409))
+async def list_events(
+    request: Request,
+    run_id: RunId,
+    engine: TheEngine,
+    after: Annotated[int, Query(ge=0, le=2**62)] = 0,
+    wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT, description="Seconds to wait for a line that is new.")] = 0,
+) -> list[View]:
+    """List a run's history, oldest first; ``after`` is the id of the last line seen."""
+    run = (await run_named(engine, run_id)).run
+    until = engine.clock.now() + timedelta(seconds=wait)
+    while True:
+        lines = await engine.store.read(partial(queries.events, run_id=run.id, after=after))
+        left = (until - engine.clock.now()).total_seconds()
+        if lines or left <= 0 or engine.board.get(run.id) is None or request.app.state.leaving():
+            return [views.event_view(line) for line in lines]
+        await engine.board.crier.wait(min(left, 1.0))
+
+
+@router.get("/runs/{run_id}/why", tags=["runs"], responses=answers(404, 409))
+async def explain(
+    run_id: RunId,
+    engine: TheEngine,
+    task: Annotated[str | None, Query(pattern=r"^[^\x00-\x1f]*$", max_length=200)] = None,
+) -> View:
+    """Say why a run, or one step of it, is as it is; the nearest cause first."""
+    open_run = await run_named(engine, run_id)
+    if task is not None:
+        task_named(open_run, task)
+    events = await engine.store.read(partial(queries.events, run_id=open_run.run.id))
+    others = [other.run for other in engine.board.runs(open_run.run.pipeline)]
+    return why_view(open_run, task, events=events, lanes=lanes_seen(engine), others=others, now=engine.clock.now())
+
+
+@router.get("/runs/{run_id}/steps/{task}/log", tags=["runs"], responses=answers(404, 409))
+async def read_log(
+    request: Request,
+    run_id: RunId,
+    task: Task,
+    engine: TheEngine,
+    offset: Annotated[int, Query(ge=0, le=2**62, description="In bytes: `next` of the answer before.")] = 0,
+    most: Annotated[int, Query(ge=1, le=MOST_LOG, description="Bytes to read at most.")] = 65_536,
+) -> View:
+    """Read what a step's job said; of one without files of its own, the step's history. ``next`` is where to go on."""
+    open_run = await run_named(engine, run_id)
+    step = open_run.steps[task_named(open_run, task)]
+    if step.carried:  # the job ran in another run
+        other = await engine.store.read(partial(queries.run, run_id=step.carried))
+        open_run, step = (other, other.steps[task]) if other and task in other.steps else (open_run, step)
+    held = engine.lanes.open.get(step.instance)
+    if held is not None and isinstance(held.connector, Logs) and step.handle is not None:
+        try:
+            text, following = await anyio.to_thread.run_sync(held.connector.read_log, step.handle, offset, most)
+        except (OSError, LookupError, ValueError):  # its files are gone, or not of this machine
+            pass
+        else:
+            return _log(open_run, task, "job", request.app.state.hide(text), offset, following)
+    events = await engine.store.read(partial(queries.events, run_id=open_run.run.id))
+    whole = history(events, task).encode()
+    part = whole[offset : offset + most]
+    part = part[: part.rfind(b"\n") + 1] or part  # whole lines
+    text = request.app.state.hide(part.decode("utf-8", "replace"))
+    return _log(open_run, task, "history", text, offset, offset + len(part))
+
+
+def _log(open_run: OpenRun, task: str, source: str, text: str, offset: int, following: int) -> View:
+    ended = open_run.steps[task].ended_at is not None
+    return {
+        "run": open_run.run.id,
+        "task": task,
+        "source": source,
+        "text": text,
+        "offset": offset,
+        "next": following,
+        "ended": ended,
+    }
+
+
+def history(events: list[Line], task: str) -> str:
+    """Write a step's history as lines; it only grows at its end."""
+    lines = (
+        f"{views.moment(line.at)} {line.kind} (try {line.attempt}){f': {line.text}' if line.text else ''}\n"
+        for line in events
+        if line.task == task
+    )
+    return "".join(lines)
+
+
+@router.get("/incidents", tags=["incidents"])
+async def list_incidents(engine: TheEngine, limit: Limit = 50, *, open: bool = False) -> list[View]:  # noqa: A002 - its name in the query
+    """List incidents; ``open``: only those that last."""
+    found = await engine.store.read(queries.open_incidents if open else partial(queries.incidents, limit=limit))
+    return [views.incident_view(incident) for incident in sorted(found, key=lambda one: one.id, reverse=True)[:limit]]
+
+
+@router.get("/incidents/{incident}", tags=["incidents"], responses=answers(404))
+async def show_incident(incident: Text, engine: TheEngine) -> View:
+    """Show an incident with the messages written for it; ``incident`` is its id, or the key of an open one."""
+    named = next((one.id for one in engine.incidents.open.values() if one.key == incident), incident)
+    found = await engine.store.read(partial(queries.incident, incident_id=named))
+    if found is None:
+        raise HTTPException(404, f"no incident {incident!r}")
+    messages = await engine.store.read(partial(shown.outbox, incident=found.id, limit=500))
+    return {**views.incident_view(found), "messages": [views.message_view(one) for one in messages]}
+
+
+@router.get("/outbox", tags=["incidents"])
+async def list_messages(
+    engine: TheEngine,
+    state: Annotated[str, Query(pattern=r"^(pending|sent|superseded|undeliverable)?$")] = "",
+    limit: Limit = 50,
+) -> list[View]:
+    """List messages to people, whatever became of them."""
+    found = await engine.store.read(partial(shown.outbox, state=state, limit=limit))
+    return [views.message_view(one) for one in found]
+
+
+@router.get("/next", tags=["pipelines"])
+async def list_next(engine: TheEngine) -> list[View]:
+    """List what will fire, soonest first."""
+    known = engine.in_force.known
+    coming = [one for one in engine.scheduler.schedules() if one.next_at is not None]
+    coming.sort(key=lambda one: (one.next_at is None, one.next_at, one.pipeline))
+    return [views.next_view(one, known.get(one.pipeline)) for one in coming]
+
+
+@router.get("/instances", tags=["hub"])
+async def list_instances(engine: TheEngine) -> list[View]:
+    """List the instances by name, and how their accounts are."""
+    seen = lanes_seen(engine)
+    return [
+        views.instance_view(
+            name,
+            connector=held.instance.connector.name,
+            summary=held.instance.connector.summary,
+            operations=[f"{held.instance.connector.name}.{one}" for one in held.instance.connector.operations],
+            notifies=held.outbox is not None,
+            open_steps=len(engine.board.steps(name)),
+            undelivered=held.outbox.undelivered if held.outbox is not None else None,
+            lane=seen.get(name),
+        )
+        for name, held in sorted(engine.lanes.open.items())
+    ]
+
+
+def lanes_seen(engine: Engine) -> dict[str, LaneSeen]:
+    """Return how the accounts of the open lanes are at this moment."""
+    return {
+        name: LaneSeen(instance=name, circuit=held.lane.health.circuit, not_before=held.gate.not_before)
+        for name, held in engine.lanes.open.items()
+        if held.lane is not None
+    }
