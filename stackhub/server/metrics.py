@@ -50,7 +50,7 @@ class Span:
 
     def buckets(self) -> list[tuple[str, int]]:
         """Return (upper edge, how many up to it), as Prometheus wants them."""
-        edges = [*(f"{edge:g}" if edge < 10_000 else str(edge) for edge in BUCKETS), "+Inf"]  # noqa: PLR2004 - 1e+04
+        edges = [*(f"{edge:.1f}" for edge in BUCKETS), "+Inf"]
         return [(edge, sum(self.counts[: place + 1])) for place, edge in enumerate(edges)]
 
 
