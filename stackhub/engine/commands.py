@@ -132,11 +132,7 @@ class Commands:
             raise Refused(f"unknown command {command.kind!r}")
         try:
             return await verbs[command.kind](command)
-        except (
-            KeyError,
-            TypeError,
-            ValueError,
-        ) as err:  # were it not told apart, it would stop every hub that reads it
+        except (KeyError, TypeError, ValueError) as err:  # else it would stop every hub that reads it
             log.exception("a command makes no sense", kind=command.kind, id=command.id)
             raise Refused(f"{command.kind}: its arguments make no sense ({err!r})") from err
 
