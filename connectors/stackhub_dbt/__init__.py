@@ -14,7 +14,6 @@ from stackhub.launch import Launcher
 from stackhub_dbt.instance import DbtProject
 from stackhub_dbt.options import OPTIONS, DbtSettings
 
-MOST: Final = 200 * 2**20  # bytes of a job's output that are kept: some 60,000 nodes
 CALL: Final = timedelta(minutes=7)  # a start that is a retry lists what the selection holds first
 
 SUMMARIES: Final[Mapping[str, str]] = {
@@ -58,7 +57,7 @@ class _Connector:
     @asynccontextmanager
     async def open(self, settings: DbtSettings, context: Context) -> AsyncIterator[DbtProject]:
         """Open a project; dbt is not run for it."""
-        with Launcher(context, most=MOST) as launcher:
+        with Launcher(context) as launcher:
             yield DbtProject(settings, context, launcher)
 
     def sandbox(self, world: World) -> None:

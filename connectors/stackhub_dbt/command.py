@@ -53,8 +53,8 @@ def command_line(
     """Return the argv of a job whose files are to be in ``place``.
 
     The log is read at ``info``: there a node's start and its end both appear, with their numbers, in v1 and v2. At
-    ``debug`` v1 writes seven times as much (25 kB a node, measured), and the middle of a large build's output would be
-    dropped, and with it what a retry has to know. An error's own words then come at the end, from run_results.json.
+    ``debug`` v1 writes seven times as much (25 kB a node, measured): of a build of 2,000 nodes the middle of the output
+    would be dropped, and with it what a retry has to know. An error's own words come at the end for that.
 
     ``rest``: run what ``run_results.json`` in ``place`` lists, in place of the selection.
     """

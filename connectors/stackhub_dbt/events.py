@@ -151,8 +151,6 @@ class Story:
             return
         self.planned = True
         before = self.nodes.get(unique)
-        if before is not None and unique in self.ended and not ends:
-            return  # it has ended: what is said of its beginning comes late
         node = _beginning(before, unique, said)
         if ends:
             node = _end(node, info, data)

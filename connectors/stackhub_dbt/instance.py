@@ -41,7 +41,9 @@ OUTPUT: Final = "output"  # both streams: what is no event (a usage error, a tra
 PIECE: Final = 4 * 2**20  # bytes of it read at once
 REST: Final = "run_results.json"  # the file in a job's directory that lists what it is to run; the job's own is deeper
 ASKED: Final = "asked_to_stop"  # the file in a job's directory that says so
-# SIGTERM kills dbt at once, v1 and v2, and its query goes on in the warehouse.
+# SIGTERM kills dbt at once, v1 and v2, and its queries go on in the warehouse; at SIGINT it cancels them. v1 cancels
+# those of that very moment only: a model between two statements begins the next, and dbt waits for it. A second SIGINT
+# makes v1 give up (it dies of SIGABRT while a thread is at work). Run with 1.11.16 and 2.0.0-alpha.4 in 2026-11.
 LADDER: Final = (SIGINT, SIGINT, SIGKILL)
 
 

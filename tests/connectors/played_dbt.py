@@ -30,14 +30,19 @@ def main(argv: list[str]) -> int:
         Path(play["bell"]).write_text("half\n")
         wait(play["gate"])
     except KeyboardInterrupt:
+        leave(argv, play)
         return 2
     sys.stdout.write("".join(lines[middle:]))
+    leave(argv, play)
+    return play["code"]
+
+
+def leave(argv: list[str], play: dict[str, str]) -> None:
     target = Path(argv[argv.index("--target-path") + 1])
     target.mkdir(parents=True)
     (target / "partial_parse.msgpack").write_text(" ".join(argv))
     if play["leaves"]:
         shutil.copy(play["leaves"], target / "run_results.json")
-    return play["code"]
 
 
 def wait(gate: str) -> None:

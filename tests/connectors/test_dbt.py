@@ -217,6 +217,18 @@ async def test_a_cancel_is_sigint_first_and_is_told_as_ours(stage, dbt):
     assert answer.result["exit_code"] == 2
 
 
+async def test_what_an_interrupted_dbt_leaves_is_not_believed(stage, dbt):
+    stage.plays(says=str(RECORDED / "v2_cancelled.jsonl"), leaves=str(RECORDED / "v2_cancelled.results.json"), code=2)
+    handle = await begun(stage, dbt, asking())
+    [meanwhile] = await dbt.poll([handle])
+
+    await dbt.cancel(handle)
+    answer = await ended(stage, dbt, handle)
+
+    assert {node.id for node in answer.nodes} == {node.id for node in meanwhile.nodes}
+    assert not [node for node in answer.nodes if node.message == "Compilation Error"]
+
+
 async def test_a_signal_that_is_not_ours_is_a_failure_that_goes_on_where_it_stopped(stage, dbt):
     handle = await begun(stage, dbt, asking())
     os.kill(pid_of(dbt, handle), signal.SIGKILL)

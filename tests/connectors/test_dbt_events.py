@@ -216,6 +216,21 @@ def test_a_beginning_that_comes_after_the_end_changes_nothing():
     assert story.nodes["model.shop.orders"].state is NodeState.SUCCEEDED
 
 
+def test_an_end_without_a_known_end_is_none():
+    story = told(line("NodeFinished", node_info=node_info(node_status="executing"), run_result={}))
+
+    assert story.nodes["model.shop.orders"].state is NodeState.UNKNOWN
+
+
+def test_what_v2_says_twice_is_told_once():
+    story, told_of = Story(), []
+    for said in recorded("v2_failing.jsonl").splitlines(keepends=True):
+        told_of += [(node.id, node.state) for node in story.feed(said)]
+
+    assert told_of.count(("seed.shop.raw_orders", NodeState.RUNNING)) == 1
+    assert told_of.count(("seed.shop.raw_orders", NodeState.SUCCEEDED)) == 1
+
+
 def test_rows_and_owner_are_read_where_dbt_says_them():
     result = {"status": "success", "adapter_response": {"rows_affected": 12.0, "_message": "SELECT 12"}}
     info = node_info(meta={"owner": "@ann"})
