@@ -1,8 +1,10 @@
 """Opens a database: checks that it is ours and of a version we may use, makes or migrates its tables."""
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -61,6 +63,7 @@ def prepare(made: sa.Engine, written_by: str, *, migrate: bool = True) -> None:
     Raises:
         StoreUnusable: not a stackhub database, one of a newer version, or one that may not be migrated now.
     """
+    _make_private(made)
     version = version_of(made)
     if version is None:
         try:
@@ -125,9 +128,15 @@ def _create(made: sa.Engine, written_by: str) -> None:
         t.metadata.create_all(connection)
         row = {"id": 1, "version": t.VERSION, "oldest_reader": t.OLDEST_READER, "written_by": written_by}
         connection.execute(sa.insert(t.schema), row)
+
+
+def _make_private(made: sa.Engine) -> None:
+    """Make the file of a new SQLite database, so that its journals, which take its mode, are never open to others."""
     path = path_of(str(made.url))
-    if path is not None:
-        path.chmod(0o600)
+    if path is None or str(path).startswith((":memory:", "file:")):
+        return
+    with suppress(OSError):  # one that cannot be made is told of by SQLite
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _version(made: sa.Engine, names: set[str]) -> tuple[int, int]:
