@@ -15,7 +15,6 @@ from stackhub.server.finding import RunId, Text, TheEngine, answers, pipeline_na
 from stackhub.server.views import View
 from stackhub.server.why import why_view
 from stackhub.store import queries, shown
-from stackhub.store.queries import Line
 from stackhub.store.shown import LaneSeen
 
 LONGEST_WAIT: Final = 30.0  # seconds, for events
@@ -137,7 +136,7 @@ async def read_log(
         else:
             return _log(open_run, task, "job", request.app.state.hide(text), offset, following)
     events = await engine.store.read(partial(queries.events, run_id=open_run.run.id))
-    whole = history(events, task).encode()
+    whole = views.history(events, task).encode()
     part = whole[offset : offset + most]
     part = part[: part.rfind(b"\n") + 1] or part  # whole lines
     text = request.app.state.hide(part.decode("utf-8", "replace"))
@@ -155,16 +154,6 @@ def _log(open_run: OpenRun, task: str, source: str, text: str, offset: int, foll
         "next": following,
         "ended": ended,
     }
-
-
-def history(events: list[Line], task: str) -> str:
-    """Write a step's history as lines; it only grows at its end."""
-    lines = (
-        f"{views.moment(line.at)} {line.kind} (try {line.attempt}){f': {line.text}' if line.text else ''}\n"
-        for line in events
-        if line.task == task
-    )
-    return "".join(lines)
 
 
 @router.get("/incidents", tags=["incidents"])

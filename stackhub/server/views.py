@@ -146,6 +146,16 @@ def event_view(line: Line) -> View:
     }
 
 
+def history(events: Sequence[Line], task: str) -> str:
+    """Write a step's history as lines; it only grows at its end."""
+    lines = (
+        f"{moment(line.at)} {line.kind} (try {line.attempt}){f': {line.text}' if line.text else ''}\n"
+        for line in events
+        if line.task == task
+    )
+    return "".join(lines)
+
+
 def pipeline_view(
     known: Known, *, last: Run | None = None, next_at: datetime | None = None, now: datetime | None = None
 ) -> View:

@@ -1,0 +1,236 @@
+"""The daemon: reads the configuration, opens the store, attends the engine and serves, until a signal ends it.
+
+First SIGTERM or SIGINT: start nothing more, finish what is being committed, leave the jobs running, exit 0 within
+STACKHUB_GRACE. A second one: exit at once; what was committed is safe. SIGHUP: read the configuration again.
+"""
+
+import os
+import secrets
+import signal
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import anyio
+import anyio.to_thread
+import structlog
+from anyio.abc import TaskStatus
+
+import stackhub
+from stackhub import registry
+from stackhub.cli import exits, logging
+from stackhub.config.read import Configuration, fingerprint_directory, read
+from stackhub.config.settings import HubSettings
+from stackhub.engine.engine import Engine, attend
+from stackhub.errors import ConfigError, StoreUnusable
+from stackhub.server.app import Doors, make
+from stackhub.server.listen import served
+from stackhub.server.places import bind_port, bound_socket
+from stackhub.server.redact import Redactor
+from stackhub.server.reloading import Reloader, ceased, warn
+from stackhub.server.supervisor import Supervisor, heartbeat
+from stackhub.store import database
+from stackhub.store.lock import HubLock
+from stackhub.store.store import Store, open_store
+
+log = structlog.get_logger()
+KEY: Final = "fingerprint.key"  # in the state directory: lets a restart see that nothing has changed
+KEY_BYTES: Final = 32
+ASIDE: Final = 0.5  # seconds of the grace that are kept for the exit itself
+FOR_REQUESTS: Final = 0.3  # of the grace, for requests under way
+
+
+@dataclass(slots=True, kw_only=True)
+class Stop:
+    """Whether, and how soon, the daemon is to end."""
+
+    asked: anyio.Event = field(default_factory=anyio.Event)
+    reloader: Reloader | None = None
+    grace: timedelta = timedelta(seconds=10)
+    _limit: threading.Timer | None = None
+
+    def first(self, name: str) -> None:
+        """Begin to leave; whatever happens, the process is gone when the grace has passed."""
+        log.info("leaving; jobs go on", signal=name, grace=self.grace.total_seconds())
+        self._limit = threading.Timer(max(self.grace.total_seconds() - ASIDE, 0.0), _gone, (0,))
+        self._limit.daemon = True
+        self._limit.start()
+        self.asked.set()
+
+    def over(self) -> None:
+        """Say that the daemon has ended in time."""
+        if self._limit is not None:
+            self._limit.cancel()
+
+
+async def serve(directory: Path, environ: Mapping[str, str], *, migrate: bool) -> int:
+    """Run the daemon; return its exit code: 0 asked to leave, 1 something broke, 2 usage or configuration."""
+    stop, redactor = Stop(), Redactor()
+    logging.configure("text", "info", redactor)
+    try:
+        async with anyio.create_task_group() as group:
+            await group.start(_heed, stop)
+            await _attended(directory, environ, stop, redactor, migrate=migrate)
+            group.cancel_scope.cancel()
+    except BaseExceptionGroup as errors:
+        return _told(errors)
+    finally:
+        stop.over()
+    return exits.OK
+
+
+def _told(errors: BaseExceptionGroup[BaseException]) -> int:
+    """Tell why the daemon ends: a line for what a person can mend, all there is to know of anything else."""
+    alone = exits.unwrapped(errors)
+    match alone:
+        case ConfigError() | StoreUnusable():
+            return exits.told(alone)
+        case _:
+            log.critical("the hub breaks off; what was committed is safe", exc_info=alone)
+            return exits.FAILED
+
+
+async def _heed(stop: Stop, *, task_status: TaskStatus[None]) -> None:
+    """Heed signals until cancelled."""
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        task_status.started()
+        async for number in signals:
+            if number == signal.SIGHUP:
+                if stop.reloader is not None:
+                    stop.reloader.soon()
+            elif stop.asked.is_set():
+                log.warning("leaving at once", signal=number.name)
+                _gone(128 + number)
+            else:
+                stop.first(number.name)
+
+
+def _gone(code: int) -> None:
+    """End the process here and now: nothing that matters lives only in memory."""
+    with suppress(OSError, ValueError):
+        sys.stderr.flush()
+    os._exit(code)
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def _read(directory: Path, environ: Mapping[str, str], key: bytes | None) -> Configuration:
+    names = registry.installed()
+    if key is None:
+        return read(directory, environ, registry.load, names)
+    return read(directory, environ, registry.load, names, key=key)
+
+
+def _kept_key(state: Path) -> bytes:
+    """Return this installation's key, made when it is new. Called while holding the hub's lock."""
+    path = state / KEY
+    with suppress(FileNotFoundError):
+        found = path.read_bytes()
+        if len(found) == KEY_BYTES:
+            return found
+    made = secrets.token_bytes(KEY_BYTES)
+    part = path.with_name(f"{KEY}.part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(made)
+    part.rename(path)
+    return made
+
+
+# --- attending --------------------------------------------------------------------------------------------------------
+
+
+async def _attended(
+    directory: Path, environ: Mapping[str, str], stop: Stop, redactor: Redactor, *, migrate: bool
+) -> None:
+    began = time.monotonic()
+    hub = (await anyio.to_thread.run_sync(_read, directory, environ, None)).hub
+
+    def settle(configuration: Configuration) -> None:
+        """Bring this process to a configuration, before anything is said of it."""
+        redactor.learn(configuration.secrets)
+        logging.configure(configuration.hub.log_format, configuration.hub.log_level, redactor)
+        stop.grace = configuration.hub.grace
+
+    async with _opened(hub, migrate=migrate) as store:
+        key = await anyio.to_thread.run_sync(_kept_key, hub.state_dir)
+        again = partial(_read, directory, environ, key)
+        seen = await anyio.to_thread.run_sync(fingerprint_directory, directory)
+        configuration = await anyio.to_thread.run_sync(again)
+        settle(configuration)
+        warn(configuration)
+        with bind_port(hub.host, hub.port) as port, bound_socket(hub.state_dir) as local:
+            async with attend(configuration, store, environ, state=hub.state_dir) as engine:
+                reloader = Reloader(directory, engine, again, settle, seen=seen)
+                stop.reloader = reloader
+                doors = make(engine, reload=reloader.now, leaving=stop.asked.is_set, redactor=redactor)
+                address = _address(hub.host, port.getsockname()[1])
+                async with served([(doors.outside, port), (doors.inside, local)], patience=_patience(stop.grace)):
+                    log.info(
+                        "stackhub serves",
+                        version=stackhub.__version__,
+                        address=address,
+                        socket=str(hub.state_dir / "hub.sock"),
+                        pipelines=len(configuration.pipelines),
+                        instances=len(configuration.instances),
+                        revision=engine.revision,
+                        runs_taken_over=len(engine.board.runs()),
+                        seconds=round(time.monotonic() - began, 3),
+                    )
+                    await _tended(engine, doors, reloader, Supervisor(environ), stop)
+
+
+@asynccontextmanager
+async def _opened(hub: HubSettings, *, migrate: bool) -> AsyncIterator[Store]:
+    """Open the store, and hold the lock of the state directory even where the database is not in it."""
+    url = hub.database_url.get_secret_value()
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(
+            open_store(url, hub.state_dir, written_by=stackhub.__version__, migrate=migrate)
+        )
+        if database.path_of(url) is None:
+            stack.callback(HubLock.take(hub.state_dir / "hub.lock").release)
+        yield store
+
+
+async def _tended(engine: Engine, doors: Doors, reloader: Reloader, supervisor: Supervisor, stop: Stop) -> None:
+    """Keep up what surrounds the engine until the daemon is asked to leave."""
+
+    def status() -> str:
+        return f"{len(engine.in_force.configuration.pipelines)} pipelines, revision {engine.revision}"
+
+    def address() -> str | None:
+        url = engine.in_force.configuration.hub.heartbeat_url
+        return url.get_secret_value() if url is not None else None
+
+    def alive() -> bool:
+        return engine.unready() != "the loop is stale"
+
+    await ceased(engine, "the configuration is good again")
+    async with anyio.create_task_group() as group:
+        group.start_soon(reloader.watch, supervisor.reloading, lambda: supervisor.ready(status()))
+        group.start_soon(doors.metrics.watch_loop)
+        group.start_soon(supervisor.watched, alive)
+        group.start_soon(heartbeat, address, engine.unready)
+        supervisor.ready(status())
+        await stop.asked.wait()
+        supervisor.stopping()
+        engine.lanes.stop_claiming()
+        engine.board.crier.cry()  # whoever waits for news gets what there is
+        group.cancel_scope.cancel()
+
+
+def _patience(grace: timedelta) -> float:
+    return grace.total_seconds() * FOR_REQUESTS
+
+
+def _address(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host and not host.startswith("[") else f"http://{host}:{port}"
