@@ -71,7 +71,7 @@ async def test_a_job_does_not_notice_that_its_hub_was_killed(grounds, launcher):
     assert isinstance(ended, Ended)
     assert ended.code == 5
     assert launcher.tail(handle, "output") == "done"
-    assert grounds.woken == 1, "a job found again wakes its lane, too"
+    await grounds.until(lambda: grounds.woken == 1)  # a job found again wakes its lane, too
     assert grounds.runs() == 1
 
 
@@ -101,6 +101,52 @@ async def test_a_spawn_under_way_is_found_and_is_not_made_again(grounds, launche
 
     assert isinstance(launcher.look(found), NeverBegan)
     assert grounds.runs() == 0
+
+
+class Begins(Place):
+    """A place where the spawn under way begins between two looks at it."""
+
+    def under_way(self):
+        if (self.path / "claim").exists():
+            (self.path / "claim").rename(self.path / "lock")
+        return False
+
+
+def test_a_job_that_begins_while_it_is_looked_at_is_running(grounds):
+    place = Begins(grounds.root / "key")
+    place.path.mkdir()
+    with (place.path / "claim").open("w") as claim:
+        fcntl.flock(claim, fcntl.LOCK_EX)
+
+        assert isinstance(place.look(), Running)
+
+
+class Records(Place):
+    """A place where a job ends between the question for its record and the one for its lock."""
+
+    def held(self, name):
+        (self.path / "record").write_text('{"format": 1, "code": 0, "signal": null, "started_at": 1, "ended_at": 2}')
+        return False
+
+
+def test_a_job_that_ends_while_it_is_looked_at_has_ended(grounds):
+    assert isinstance(Records(grounds.root).look(), Ended)
+
+
+class Ends(Place):
+    """A place where a whole job has come and gone between the first question and the next."""
+
+    def begun(self):
+        before = super().begun()
+        (self.path / "lock").touch()
+        return before
+
+
+async def test_a_job_that_came_and_went_while_it_was_asked_for_is_not_run_again(grounds, launcher):
+    place = Ends(launcher.place("key"))
+
+    assert launcher._spawn(place, grounds.waiting(), b"") == 0
+    assert {path.name for path in place.path.iterdir()} == {"lock", "claim"}
 
 
 async def test_a_request_whose_sender_died_half_way_is_not_obeyed(grounds, launcher):
@@ -136,6 +182,16 @@ async def test_a_job_whose_shim_was_killed_runs_on_and_is_lost_when_it_ends(grou
     assert "nobody saw how it ended" in lost.note
     assert await launcher.spawn("key", grounds.waiting()) == handle, "what is lost is not run again under its key"
     assert grounds.runs() == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
+async def test_a_shim_stays_with_its_job_when_it_is_asked_to_go(grounds, launcher, number):
+    handle, place = await place_of_one_that_waits(grounds, launcher, "exit 8")
+
+    os.kill(place.began().shim, number)
+    grounds.gate.say()
+
+    assert (await grounds.end(launcher, handle)).code == 8
 
 
 async def test_a_job_that_the_kernel_killed_has_ended_by_that_signal(grounds, launcher):

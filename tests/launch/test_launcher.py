@@ -29,8 +29,8 @@ async def test_a_job_that_ends_wakes_its_lane_and_says_how(grounds, launcher):
     assert isinstance(ended, Ended)
     assert (ended.code, ended.signal, ended.ok, ended.how) == (3, None, False, "exit code 3")
     assert ended.started_at <= ended.ended_at <= datetime.now(UTC)
-    assert grounds.woken == 1
     assert launcher.tail(handle, "output") == "out\nerr"
+    await grounds.until(lambda: grounds.woken == 1)
 
 
 async def test_both_streams_have_files_of_their_own_unless_merged(grounds, launcher):
@@ -175,7 +175,7 @@ async def test_only_we_may_look_into_a_jobs_directory(grounds, launcher):
 
 async def test_a_hub_leaves_no_dead_children_behind(grounds, launcher):
     handle = await launcher.spawn("key", grounds.bash("true"))
-    await grounds.end(launcher, handle)
+    await grounds.until(lambda: grounds.woken == 1)
 
     shim = Place(launcher.directory(handle)).began().shim
 
@@ -192,7 +192,7 @@ async def test_children_that_nobody_watched_to_their_end_are_buried_at_the_next_
     assert Path(f"/proc/{shim}").exists(), "dead, and not buried"
 
     with Launcher(grounds.context()) as launcher:
-        await grounds.end(launcher, await launcher.spawn("other", grounds.bash("true")))
+        await launcher.spawn("other", grounds.bash("true"))
 
     assert not Path(f"/proc/{shim}").exists()
 
