@@ -49,9 +49,9 @@ def still_going(step: Step, rule: Rule) -> str:
     return "another step holds the job, and it goes on" if rule.cancellable else "its tool has no cancel; it goes on"
 
 
-def too_long(step: Step, task: Task, rule: Rule, now: datetime) -> Step:
+def too_long(step: Step, task: Task, rule: Rule, now: datetime, *, shared: bool) -> Step:
     """End an attempt that has reached its deadline, the job still going."""
-    if task.on_timeout is OnTimeout.CANCEL and rule.cancellable and not step.joined:
+    if task.on_timeout is OnTimeout.CANCEL and rule.cancellable and not (step.joined or shared):
         note = f"timed out after {task.timeout}: asking it to stop"
         return step.move(StepState.RUNNING, stop=Stop.TIMEOUT, stop_at=now, due=now, note=note)
     return let_go(step, task, rule, now)
@@ -68,6 +68,7 @@ def let_go(step: Step, task: Task, rule: Rule, now: datetime) -> Step:
         attempt=step.attempt + 1,
         due=now + jitter(f"{step.key}:{step.attempt}", pause(task.retries, step.attempt)),
         attempt_at=None,
+        stalled_at=None,
         deferred_for=timedelta(),
         error=error,
         note=error,
@@ -93,6 +94,7 @@ def failed(step: Step, task: Task, now: datetime, error: str, *, retryable: bool
         handle=None,
         call_deadline=None,
         attempt_at=None,
+        stalled_at=None,
         deferred_at=None,
         deferred_for=timedelta(),
         again=False,
@@ -107,20 +109,35 @@ def fail(step: Step, error: str, now: datetime) -> Step:
 
 
 def ended(step: Step, now: datetime) -> Step:
-    """End a step that a person stopped, now that its job is known to be over, or never was."""
+    """End a step that a person stopped, now that its job is known to be over, never was, or is let go."""
     end = StepState.SKIPPED if step.stop is Stop.SKIP else StepState.CANCELLED
     return step.move(end, ended_at=now, due=None)
 
 
 def given_up(step: Step, task: Task, now: datetime) -> Step:
-    """End a step that has been at it for three timeouts without any end in sight; else return it as it is."""
-    if step.state in TERMINAL or step.began_at is None or step.deferred_at is not None:
+    """End a step whose attempt has been at it for three timeouts without any end in sight; else return it as it is.
+
+    Time that the vendor has put it off does not count, nor the wait before another attempt.
+    """
+    since = step.attempt_at or step.stalled_at
+    if step.state in TERMINAL or step.state is StepState.RETRYING or since is None:
         return step
-    since = step.attempt_at or step.began_at + GIVE_UP * task.timeout * (step.attempt - 1)
-    if now < since + GIVE_UP * task.timeout + step.deferred_for:
+    put_off = _put_off(step)
+    if put_off is None or now < since + GIVE_UP * task.timeout + put_off:
         return step
     sight = f"given up after {now - since}: {step.note or 'it never ended'}"
+    if step.stop in {Stop.CANCEL, Stop.SKIP}:
+        return ended(replace(step, note=sight, may_have_run=step.state is StepState.STARTING), now)
     return may_have_run(step, now, sight) if step.state is StepState.STARTING else fail(step, sight, now)
+
+
+def _put_off(step: Step) -> timedelta | None:
+    """Return how long the vendor has put this attempt off by now; None while it says that it still does."""
+    if step.deferred_at is None:
+        return step.deferred_for
+    if step.odd_since is None:
+        return None
+    return step.deferred_for + max(step.odd_since, step.due or step.odd_since) - step.deferred_at
 
 
 def may_have_run(step: Step, now: datetime, why: str) -> Step:

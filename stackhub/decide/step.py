@@ -36,7 +36,11 @@ from stackhub.model.step import AT_WORK, TERMINAL, Step, StepState, Stop
 
 ODD: Final = timedelta(minutes=2)  # answers that make no sense for so long: we have lost sight of the job
 FIND_AGAIN: Final = timedelta(seconds=5)
+BLINK: Final = timedelta(seconds=1)  # between starts, at least, whatever the vendor says
 STALL: Final = Retries(wait=timedelta(seconds=5), backoff=2.0, max_wait=timedelta(minutes=5))
+SPREAD: Final = timedelta(
+    seconds=5
+)  # a fifth of it, at most, so that what was put off to one time does not march in step
 STOP_FOR: Final = timedelta(minutes=10)  # a job that does not stop when asked is let go after this
 
 
@@ -67,6 +71,7 @@ class Heard:
     key: str
     verb: Verb
     answer: Any
+    shared: bool = False  # another open step holds the same job
 
 
 def heard(step: Step, task: Task, rule: Rule, what: Heard, now: datetime) -> Step:
@@ -83,7 +88,7 @@ def heard(step: Step, task: Task, rule: Rule, what: Heard, now: datetime) -> Ste
         case Verb.FIND:
             moved = _sought(step, task, rule, what.answer, now)
         case Verb.POLL:
-            moved = _looked(step, task, rule, what.answer, now)
+            moved = _looked(step, task, rule, what, now)
         case Verb.CANCEL:
             moved = _asked_to_stop(step, what.answer, now)
     return ends.given_up(moved, task, now)
@@ -92,20 +97,25 @@ def heard(step: Step, task: Task, rule: Rule, what: Heard, now: datetime) -> Ste
 def stop(step: Step, rule: Rule, why: Stop, now: datetime, note: str, *, shared: bool = False) -> Step:
     """End a step for a person's reason. A job that is not ours alone, or cannot be cancelled, is let go."""
     end = StepState.SKIPPED if why is Stop.SKIP else StepState.CANCELLED
+    if step.state is StepState.RETRYING and step.handle is not None:  # let go before, and still going
+        step = step.move(StepState.RUNNING, attempt_at=now, due=None)
     if step.state not in AT_WORK:
         return step.move(end, ended_at=now, due=None, note=note)
+    since = step.stop_at or now
     if step.state is StepState.STARTING:  # it must be known first whether there is a job
-        return step.move(StepState.STARTING, stop=why, stop_at=now, note=note)
+        return step.move(StepState.STARTING, stop=why, stop_at=since, note=note)
     if not rule.cancellable or step.joined or shared:
         return step.move(end, ended_at=now, due=None, note=f"{note}; let go: {ends.still_going(step, rule)}")
-    return step.move(step.state, stop=why, stop_at=now, due=now, note=note)
+    if step.stop:  # it has been asked already; only what it will be called changes
+        return step.move(step.state, stop=why, note=note)
+    return step.move(step.state, stop=why, stop_at=since, due=now, note=note)
 
 
 # --- before there is a job -------------------------------------------------------------------------------------------
 
 
 def _unprepared(step: Step, answer: Any, now: datetime) -> Step:
-    if step.state is not StepState.READY:
+    if step.state is not StepState.READY or (step.due is not None and step.due > now):
         return step
     match answer:
         case Rejected() as err:
@@ -121,13 +131,15 @@ def _stalled(step: Step, err: Exception, now: datetime) -> Step:
     wait = asked if asked is not None else ends.jitter(f"{step.key}:{stalls}", ends.pause(STALL, stalls))
     return step.move(
         StepState.READY,
-        due=now + wait,
+        due=now + max(wait, BLINK),
         stalls=stalls,
         note=str(err),
         call_deadline=None,
         baseline=None,
         attempt_at=None,
+        deferred_for=timedelta(),
         began_at=step.began_at or now,
+        stalled_at=step.stalled_at or now,
     )
 
 
@@ -141,6 +153,8 @@ def _claimed(step: Step, claim: Claim, now: datetime) -> Step:
         began_at=step.began_at or now,
         attempt_at=step.attempt_at or now,
         due=None,
+        done=None,
+        total=None,
         note="",
     )
 
@@ -165,9 +179,18 @@ def _started(step: Step, task: Task, rule: Rule, answer: Any, now: datetime) -> 
 
 
 def _running(step: Step, handle: Mapping[str, Any], now: datetime, rule: Rule) -> Step:
-    running = step.move(StepState.RUNNING, handle=handle, due=None, stalls=0, note="", odd_since=None, lost_sight=False)
+    running = step.move(
+        StepState.RUNNING,
+        handle=handle,
+        due=None,
+        stalls=0,
+        stalled_at=None,
+        note="",
+        odd_since=None,
+        lost_sight=False,
+    )
     if step.stop:  # asked to stop while it was starting
-        return stop(replace(running, stop=Stop.NO), rule, step.stop, now, step.note)
+        return stop(replace(running, stop=Stop.NO, stop_at=None), rule, step.stop, now, step.note)
     return running
 
 
@@ -181,7 +204,7 @@ def _sought(step: Step, task: Task, rule: Rule, answer: Any, now: datetime) -> S
         case Absent() if now < settled:
             return step.move(StepState.STARTING, due=settled)
         case Absent() if step.stop:
-            return ends.ended(step, now)
+            return ends.ended(replace(step, may_have_run=rule.start_is is StartIs.BLIND), now)
         case Absent() if rule.start_is is StartIs.BLIND:
             return ends.may_have_run(step, now, "the start had no answer, and its tool cannot tell whether it ran")
         case Absent():  # the baseline stays: what it is compared with must be older than the first try
@@ -193,23 +216,29 @@ def _sought(step: Step, task: Task, rule: Rule, answer: Any, now: datetime) -> S
 
 
 def _unsettled(step: Step, task: Task, now: datetime, wait: timedelta, note: str) -> Step:
-    if step.attempt_at is not None and now >= step.attempt_at + task.timeout:
+    if step.stop_at is not None and now >= step.stop_at + STOP_FOR:
+        left = f"{step.note}; its start had no answer and was not found: it may have run"
+        return ends.ended(replace(step, note=left, may_have_run=True), now)
+    if step.attempt_at is not None and now >= step.attempt_at + task.timeout and not step.stop:
         return ends.may_have_run(step, now, f"the start had no answer, and looking for it did not tell: {note}")
-    return step.move(StepState.STARTING, due=now + wait, note=f"looking for a start that had no answer: {note}")
+    told = step.note if step.stop else f"looking for a start that had no answer: {note}"
+    return step.move(StepState.STARTING, due=now + wait, note=told)
 
 
 # --- a job -----------------------------------------------------------------------------------------------------------
 
 
-def _looked(step: Step, task: Task, rule: Rule, answer: Any, now: datetime) -> Step:
+def _looked(step: Step, task: Task, rule: Rule, what: Heard, now: datetime) -> Step:
     if step.state not in {StepState.RUNNING, StepState.DEFERRED}:
         return step
-    match answer:
-        case Finished():
+    match what.answer:
+        case Finished() as answer:
             return _finished(step, task, answer, now)
-        case Deferred():
+        case Deferred() if step.stop:  # put off or not, it has yet to stop
+            seen = replace(step, odd_since=None, lost_sight=False)
+        case Deferred() as answer:
             return _deferred(step, answer, now)
-        case Pending():
+        case Pending() as answer:
             seen = _going(step, answer, now)
         case Unknown(raw=raw):
             seen = _odd(step, now, f"its tool says {raw!r}, which stackhub does not know; never taken for an end")
@@ -218,10 +247,10 @@ def _looked(step: Step, task: Task, rule: Rule, answer: Any, now: datetime) -> S
         case err:
             seen = _odd(step, now, str(err))
     if step.stop:
-        return _stopping(step, seen, now)
+        return _stopping(step, replace(seen, note=step.note), now)
     end = ends.deadline(seen, task)
-    if end is not None and now >= end and not isinstance(answer, Exception):
-        return ends.too_long(seen, task, rule, now)
+    if end is not None and now >= end and not isinstance(what.answer, Exception):
+        return ends.too_long(seen, task, rule, now, shared=what.shared)
     return _same_or(step, seen)
 
 
@@ -258,20 +287,17 @@ def _undeferred(step: Step, now: datetime) -> Step:
 
 
 def _deferred(step: Step, answer: Deferred, now: datetime) -> Step:
-    if step.state is StepState.DEFERRED and step.again and step.due is not None and now >= step.due:
+    kept = step.due if step.state is StepState.DEFERRED and step.again else None
+    if answer.must_start_again and kept is not None and kept <= now:
         again = _undeferred(step, now)  # the vendor's time has come and it will not resume by itself
         return again.move(StepState.READY, due=now, note="put off by its tool until now: starting it again")
-    since = step.deferred_at or now
-    due = max(answer.until, now) if answer.until is not None else None
-    if step.state is StepState.DEFERRED and step.again and answer.must_start_again and step.due is not None:
-        due = min(step.due, due) if due is not None else step.due  # a time that has once been named is kept
-    elif answer.must_start_again and due is None:
-        due = now
-    elif answer.must_start_again and due is not None:
-        due += ends.jitter(step.key, timedelta(seconds=5)) - timedelta(seconds=5)
+    due = None if answer.until is None else max(answer.until, now)
+    if answer.must_start_again:
+        named = max(due or now, now + BLINK) + ends.jitter(step.key, SPREAD) - SPREAD
+        due = named if kept is None else min(kept, named)  # a time that has once been named is kept
     moved = step.move(
         StepState.DEFERRED,
-        deferred_at=since,
+        deferred_at=step.deferred_at or now,
         due=due,
         again=answer.must_start_again,
         note=answer.note,
@@ -317,7 +343,9 @@ def _anew(step: Step, now: datetime) -> Step:
 
 
 def _asked_to_stop(step: Step, answer: Any, now: datetime) -> Step:
-    if not step.stop or step.state not in AT_WORK:
+    if not step.stop or step.state not in {StepState.RUNNING, StepState.DEFERRED}:
+        return step
+    if step.due is not None and step.due > now:
         return step
     tries = step.stop_tries + 1
     note = f"asked to stop, no luck yet: {answer}" if isinstance(answer, Exception) else step.note

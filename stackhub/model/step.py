@@ -110,6 +110,7 @@ class Step:
     call_deadline: datetime | None = None  # the start call cannot be under way after this
     began_at: datetime | None = None  # when the hub first tried to start it
     attempt_at: datetime | None = None  # the committed start of this attempt; its timeout counts from here
+    stalled_at: datetime | None = None  # since when starts could not reach the vendor, in this attempt
     deferred_at: datetime | None = None
     deferred_for: timedelta = timedelta()  # in this attempt, before `deferred_at`
     ended_at: datetime | None = None
