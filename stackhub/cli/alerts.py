@@ -1,0 +1,158 @@
+"""What people are told: the open incidents, what could not be delivered, tests, and closing by hand."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+
+import anyio
+from rich.text import Text
+
+from stackhub.cli import asking, exits, words
+from stackhub.cli.run import logged
+from stackhub.cli.where import Where
+from stackhub.config.read import Configuration
+from stackhub.decide.incident import head
+from stackhub.engine.engine import attend
+from stackhub.errors import Refused
+from stackhub.model.incident import Incident
+from stackhub.server.redact import Redactor
+from stackhub.server.views import incident_view, message_view
+from stackhub.store import queries, shown
+from stackhub.store.lock import holder
+from stackhub.store.reading import Reader
+from stackhub.store.shown import Posted
+from stackhub.store.store import open_store
+
+PATIENCE: Final = 30.0  # seconds for a test
+TRIES: Final = 2  # failed ones, after which a test's message is not waited for
+LOOK: Final = 0.2
+
+
+def alerts(where: Where, *, as_json: bool) -> int:
+    """List the open incidents, and what could not be told."""
+    with where.reader() as reader:
+        opened = reader(queries.open_incidents) if reader else []
+        lost = _lost(reader) if reader else []
+    opened.sort(key=lambda incident: incident.id, reverse=True)
+    if as_json:
+        document = {
+            "incidents": [incident_view(one) for one in opened],
+            "undelivered": [message_view(one) for one in lost],
+        }
+        words.document(document)
+        return exits.OK
+    if not opened:
+        print("no open incidents")
+    else:
+        _list(opened, where.hub().timezone)
+    _list_lost(lost)
+    return exits.OK
+
+
+def _lost(reader: Reader) -> list[Posted]:
+    """Return what could not be told so far, or at all; only of the last messages, since a mended route is no news."""
+    waiting = [one for one in reader(partial(shown.outbox, state="pending")) if one.error]
+    return [*waiting, *reader(partial(shown.outbox, state="undeliverable", limit=10))]
+
+
+def _list(opened: Sequence[Incident], zone: str) -> None:
+    out, now = words.console(), datetime.now(UTC)
+    rows = [
+        (
+            Text(one.severity.value, style="red" if one.severity.rank > 1 else "yellow"),
+            words.stamp(one.opened_at, zone),
+            words.length(now - one.opened_at),
+            ", ".join(sorted({knows.instance for knows in one.routes.values()})) or "nobody",
+            one.id,
+            Text(words.clean(head(one).title)).append(f"\n{words.first_line(head(one).error)}".rstrip(), style="dim"),
+        )
+        for one in opened
+    ]
+    words.table(out, ("severity", f"since ({zone})", "for", "told", "incident", "what"), rows)
+
+
+def _list_lost(lost: Sequence[Posted]) -> None:
+    out = words.console()
+    for one in lost:
+        state = "is tried again" if one.state == "pending" else "given up"
+        said = f"! {one.instance} could not be told ({state}): {one.message.title}: {words.first_line(one.error)}"
+        out.print(Text(words.clean(said), style="red"), soft_wrap=True)
+
+
+def close(where: Where, incident: str, *, reason: str) -> int:
+    """Close an incident by hand; whoever was told of it is told so."""
+
+    def check() -> None:
+        with where.reader() as reader:
+            opened = reader(queries.open_incidents) if reader else []
+        if not any(incident in (one.id, one.key) for one in opened):
+            names = ", ".join(f"{one.id} ({one.key})" for one in opened) or "none"
+            raise Refused(f"no open incident {incident!r}; there are: {names}")
+
+    done = anyio.run(asking.ask, where, asking.close(incident, reason), check)
+    exits.say(done.told or f"incident {done.result.get('incident', incident)} is closed")
+    return exits.OK
+
+
+# --- a test ----------------------------------------------------------------------------------------------------------
+
+
+def test(where: Where, pipeline: str, *, as_json: bool) -> int:
+    """Send a test down each route, and say of each whether it arrived."""
+    configuration = where.configuration()
+    if pipeline and pipeline not in configuration.pipelines:
+        raise Refused(f"no pipeline {pipeline!r}; there are: {', '.join(configuration.pipelines) or 'none'}")
+    with logged(words.console(stderr=True), Redactor(configuration.secrets)):
+        posts = anyio.run(_test, where, configuration, pipeline)
+    good = bool(posts) and all(one.state == "sent" for one in posts)
+    if as_json:
+        words.document([message_view(one) for one in posts])
+        return exits.OK if good else exits.FAILED
+    out = words.console()
+    rows = [
+        (
+            one.instance,
+            Text("delivered", style="green") if one.state == "sent" else Text("undelivered", style="bold red"),
+            f"{one.message.event.value}{f': {words.first_line(one.error)}' if one.error else ''}",
+        )
+        for one in posts
+    ]
+    words.table(out, ("route", "", "message"), rows)
+    return exits.OK if good else exits.FAILED
+
+
+async def _test(where: Where, configuration: Configuration, pipeline: str) -> list[Posted]:
+    hub = configuration.hub
+    done = await asking.obeyed(hub, asking.test_alerts(pipeline))
+    if done is None and holder(hub.state_dir / asking.LOCK) is not None:
+        raise Refused("a run in the foreground has the store open: ask again when it has ended")
+    if done is not None:
+        with where.reader() as reader:
+            assert reader is not None  # noqa: S101 - a daemon has just written to it
+            return await _delivered(reader, done.result)
+    return await _here(where, configuration, pipeline)
+
+
+async def _here(where: Where, configuration: Configuration, pipeline: str) -> list[Posted]:
+    hub, url = configuration.hub, configuration.hub.database_url.get_secret_value()
+    async with (
+        open_store(url, hub.state_dir, written_by=asking.WRITTEN_BY) as store,
+        attend(configuration, store, where.environ, state=hub.state_dir, schedule=False) as engine,
+    ):
+        result = await engine.commands.submit("test", {"pipeline": pipeline}, asking.somebody())
+        with where.reader() as reader:
+            assert reader is not None  # noqa: S101 - we have just made it
+            return await _delivered(reader, result)
+
+
+async def _delivered(reader: Reader, result: Mapping[str, Any]) -> list[Posted]:
+    """Wait until every message of a test has arrived, or has failed twice."""
+    posts: list[Posted] = []
+    with anyio.move_on_after(PATIENCE):
+        while True:
+            posts = reader(partial(shown.outbox, incident=str(result["incident"])))
+            if all(one.state != "pending" or (one.error and one.attempts >= TRIES) for one in posts):
+                break
+            await anyio.sleep(LOOK)
+    return sorted(posts, key=lambda one: one.id)

@@ -1,0 +1,197 @@
+"""The configuration as a compiler sees it; ``--live`` tries every credential, permission and connection as well."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+from rich.text import Text
+
+from stackhub.cli import exits, plan, words
+from stackhub.cli.where import Where
+from stackhub.config.instances import Instance
+from stackhub.config.layers import prefix_of
+from stackhub.config.options import RunContext, job_options
+from stackhub.config.read import Configuration
+from stackhub.contract import Catalog, Connection, Context, Health, Permission, Probe
+from stackhub.errors import ConfigError, ConnectorError, Problem
+from stackhub.model.pipeline import Task
+from stackhub.server.redact import Redactor
+
+PATIENCE: Final = 60.0  # seconds for one instance
+LISTED: Final = 8  # candidates
+UNRUN: Final = "01ARZ3NDEKTSV4RRFFQ69G5FAV"  # a run's id in options that speak of one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """What came of one trial."""
+
+    instance: str
+    name: str
+    ok: bool
+    detail: str = ""
+    remedy: str = ""
+
+
+def check(where: Where, *, live: bool, as_json: bool) -> int:
+    """Check everything that can be checked, and say all that is wrong at once."""
+    try:
+        configuration = where.configuration()
+    except ConfigError as err:
+        if not as_json:
+            raise
+        words.document(_view(err.problems, (), None, ()))
+        return exits.WRONG
+    warnings = [*configuration.warnings, *lints(configuration)]
+    tried = anyio.run(_try_all, configuration, where.environ) if live else []
+    code = exits.FAILED if any(not one.ok for one in tried) else exits.OK
+    if as_json:
+        words.document(_view((), warnings, configuration, tried))
+        return code
+    for warning in warnings:
+        exits.say(f"{warning.place}: warning: {warning.text}" if warning.place else f"warning: {warning.text}")
+    if live:
+        _show(tried)
+    counted = (
+        words.counted(len(configuration.pipelines), "pipeline"),
+        words.counted(len(configuration.instances), "instance"),
+    )
+    refused = sum(not one.ok for one in tried)
+    print(f"{', '.join(counted)}: {f'{refused} of {len(tried)} trials refused' if refused else 'good'}")
+    return code
+
+
+def lints(configuration: Configuration) -> list[Problem]:
+    """Return what is allowed and yet is probably not meant."""
+    found = []
+    for name, pipeline in configuration.pipelines.items():
+        if not plan.routes(pipeline, configuration):
+            place = configuration.sources[name].relative_to(configuration.directory).as_posix()
+            found.append(Problem(place, f"nobody is told when {name} fails: add alerts, or a notifier's env file"))
+    for name, instance in configuration.instances.items():
+        found += _absent_paths(name, instance, configuration.directory)
+    return found
+
+
+def _absent_paths(name: str, instance: Instance, directory: Path) -> list[Problem]:
+    settings = instance.settings
+    return [
+        Problem(f"{name}.env", f"{prefix_of(type(settings))}{key.upper()}: {directory / value} does not exist")
+        for key in type(settings).model_fields
+        if isinstance(value := getattr(settings, key), Path) and not (directory / value).exists()
+    ]
+
+
+def _view(
+    problems: Sequence[Problem],
+    warnings: Sequence[Problem],
+    configuration: Configuration | None,
+    tried: Sequence[Tried],
+) -> dict[str, Any]:
+    return {
+        "problems": [asdict(one) for one in problems],
+        "warnings": [asdict(one) for one in warnings],
+        "pipelines": sorted(configuration.pipelines) if configuration else [],
+        "instances": sorted(configuration.instances) if configuration else [],
+        "live": [asdict(one) for one in tried],
+    }
+
+
+def _show(tried: Sequence[Tried]) -> None:
+    out = words.console()
+    good, bad = ("✓", "✗") if words.fits("✓✗", out.encoding) else ("ok", "no")
+    rows = [
+        (
+            one.instance,
+            Text(good, style="green") if one.ok else Text(bad, style="bold red"),
+            one.name,
+            Text(words.first_line(one.detail), style="dim").append(f" {one.remedy}".rstrip(), style="default"),
+        )
+        for one in tried
+    ]
+    words.table(out, ("instance", "", "permission", "detail and remedy"), rows)
+
+
+# --- live ------------------------------------------------------------------------------------------------------------
+
+
+async def _try_all(configuration: Configuration, environ: Mapping[str, str]) -> list[Tried]:
+    hide = Redactor(configuration.secrets)
+    found: dict[str, list[Tried]] = {}
+
+    async def one(name: str, instance: Instance) -> None:
+        found[name] = await _try(configuration, instance, environ, hide)
+
+    async with anyio.create_task_group() as group:
+        for name, instance in configuration.instances.items():
+            group.start_soon(one, name, instance)
+    return [tried for name in sorted(found) for tried in found[name]]
+
+
+async def _try(
+    configuration: Configuration, instance: Instance, environ: Mapping[str, str], hide: Redactor
+) -> list[Tried]:
+    name = instance.name
+    context = Context(instance=name, directory=configuration.directory, state=configuration.hub.state_dir)
+    found: list[Tried] = []
+    try:
+        with anyio.fail_after(PATIENCE):
+            async with instance.connector.open(instance.settings, context) as opened:
+                permissions = await opened.check() if isinstance(opened, Probe) else ()
+                found += [_tried(name, one, hide) for one in permissions]
+                wanted = _connections(configuration, instance, environ)
+                if wanted and isinstance(opened, Catalog) and all(one.ok for one in found):
+                    held = await opened.connections()
+                    found += [_match(name, place, asked, held) for place, asked in wanted]
+    except TimeoutError:
+        found.append(Tried(instance=name, name="answers", ok=False, detail=f"no answer within {PATIENCE:g} s"))
+    except (ConfigError, ConnectorError) as err:
+        found.append(Tried(instance=name, name="answers", ok=False, detail=hide(str(err))))
+    return found
+
+
+def _tried(instance: str, one: Permission, hide: Redactor) -> Tried:
+    return Tried(instance=instance, name=one.name, ok=one.ok, detail=hide(one.detail), remedy=hide(one.remedy))
+
+
+def _connections(configuration: Configuration, instance: Instance, environ: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return what tasks name as their connection at this instance, with the task's place."""
+    return [
+        (f"{pipeline.name}.{task.name}", asked)
+        for pipeline in configuration.pipelines.values()
+        for task in pipeline.tasks
+        if task.instance == instance.name and (asked := _asked(task, pipeline.name, instance, environ))
+    ]
+
+
+def _asked(task: Task, pipeline: str, instance: Instance, environ: Mapping[str, str]) -> str:
+    if "connection" not in task.options:
+        return ""
+    context = RunContext(run=UNRUN, pipeline=pipeline)
+    try:
+        options = job_options(task, instance.connector, environ, context)
+    except ConfigError:  # it speaks of a run's interval, or of what a trigger brings
+        return ""
+    return str(getattr(options, "connection", ""))
+
+
+def _match(instance: str, place: str, asked: str, held: Sequence[Connection]) -> Tried:
+    """Say whether what a task names is one connection, and one that runs."""
+    name = f"connection of {place}"
+    found = [one for one in held if asked in (one.id, one.name)]
+    if not found:
+        names = sorted({one.name for one in held})
+        near = difflib.get_close_matches(asked, names, n=3) or names[:LISTED]
+        remedy = f"name one of: {', '.join(near)}" if near else "the account shows none to this key"
+        return Tried(instance=instance, name=name, ok=False, detail=f"there is no {asked!r};", remedy=remedy)
+    if len(found) > 1:
+        remedy = f"name it by its id: {', '.join(one.id for one in found)}"
+        return Tried(instance=instance, name=name, ok=False, detail=f"{asked!r} are {len(found)};", remedy=remedy)
+    [one] = found
+    detail = f"{asked} is {one.health.value}{f': {one.note}' if one.note else ''}"
+    good = one.health in {Health.OK, Health.UNKNOWN}
+    remedy = "" if good else f"mend it at its vendor{f': {one.url}' if one.url else ''}"
+    return Tried(instance=instance, name=name, ok=good, detail=detail, remedy=remedy)

@@ -1,0 +1,194 @@
+"""Wishes about pipelines and runs: trigger, cancel, retry, skip, pause, resume.
+
+They print the run's id, alone, on standard output, and words for people on standard error.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import anyio
+
+from stackhub.cli import asking, exits, named, words
+from stackhub.cli.asking import Done, Wish
+from stackhub.cli.where import Where
+from stackhub.config.findings import dotted
+from stackhub.config.options import Names, check_options
+from stackhub.config.read import Configuration
+from stackhub.decide import create
+from stackhub.errors import ConfigError, Problem, Refused
+from stackhub.model.pipeline import Pipeline
+from stackhub.model.run import OpenRun, RunState
+from stackhub.model.step import TERMINAL
+from stackhub.store.reading import Reader
+
+
+def trigger(where: Where, pipeline: str, *, only: list[str], changes: list[str], wait: bool) -> int:
+    """Start a run."""
+    options = changed(changes)
+
+    def check() -> None:
+        part(where.configuration(), pipeline, only, options, where.environ)
+
+    return _obeyed(where, asking.trigger(pipeline, only, options), check, pipeline=pipeline, wait=wait)
+
+
+def cancel(where: Where, typed: str, *, reason: str) -> int:
+    """End a run."""
+    run = _meant(where, typed)
+
+    def check() -> None:
+        if run.run.ended_at is not None:
+            raise Refused(f"run {run.run.id} is {run.run.state} already")
+
+    return _obeyed(where, asking.of_run("cancel", run.run.id, reason=reason), check, run=run.run.id)
+
+
+def retry(where: Where, typed: str, *, from_start: bool, latest: bool, wait: bool) -> int:
+    """Do again what a run did not get done."""
+    run = _meant(where, typed)
+    wish = asking.of_run("retry", run.run.id, from_start=from_start, latest=latest)
+
+    def check() -> None:
+        create.check_retry(run)
+        _check_rest(run, from_start=from_start)
+
+    return _obeyed(where, wish, check, pipeline=run.run.pipeline, wait=wait)
+
+
+def skip(where: Where, typed: str, *, reason: str) -> int:
+    """Go on without a step; of a run that has ended, by a retry that does."""
+    with where.reader() as reader:
+        run, task = named.step(there(reader), typed)
+    if not task:
+        raise Refused(f"which step? skip takes RUN.TASK: {run.run.id}.{next(iter(run.steps))}")
+
+    def check() -> None:
+        if run.run.ended_at is None and run.steps[task].state in TERMINAL:
+            raise Refused(f"{run.run.id}.{task} is {run.steps[task].state} already")
+
+    going = run.run.id if run.run.ended_at is None else ""
+    return _obeyed(where, asking.skip(run.run.id, task, reason), check, run=going)
+
+
+def pause(where: Where, pipeline: str, *, reason: str) -> int:
+    """Let a pipeline's schedules start nothing."""
+    wish = asking.of_pipeline("pause", pipeline, reason=reason)
+    done = anyio.run(asking.ask, where, wish, partial(_known, where, pipeline))
+    already = "already " if done.result.get("already") else ""
+    exits.say(done.told or f"{pipeline} is {already}paused: its schedules wait until `stackhub resume {pipeline}`")
+    return exits.OK
+
+
+def resume(where: Where, pipeline: str) -> int:
+    """Let a pipeline's schedules go on."""
+    done = anyio.run(asking.ask, where, asking.of_pipeline("resume", pipeline), partial(_known, where, pipeline))
+    already = " already" if done.result.get("already") else ""
+    exits.say(done.told or f"{pipeline} is{already} no longer paused: `stackhub next {pipeline}` shows what comes")
+    return exits.OK
+
+
+# --- what may be asked -----------------------------------------------------------------------------------------------
+
+
+def changed(written: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Read ``TASK.option=value``; a value that begins as JSON does ({ [ or a quote) is JSON, all else is text.
+
+    Raises:
+        Refused: one of them says something else.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for one in written:
+        left, equals, value = one.partition("=")
+        task, dot, option = left.partition(".")
+        if not (equals and dot and task and option):
+            raise Refused(f"--with {one!r} is not TASK.option=value")
+        found.setdefault(task, {})[option] = _value(one, value)
+    return found
+
+
+def part(
+    configuration: Configuration,
+    pipeline: str,
+    only: Sequence[str],
+    changes: Mapping[str, Mapping[str, Any]],
+    environ: Mapping[str, str],
+) -> Pipeline:
+    """Return what would run.
+
+    Raises:
+        Refused: there is no such pipeline or task. ConfigError: an option is not one, or its value does not fit.
+    """
+    found = configuration.pipelines.get(pipeline)
+    if found is None:
+        names = ", ".join(configuration.pipelines) or "none"
+        raise Refused(f"no pipeline {pipeline!r}; there are: {names}")
+    found = create.with_options(found, changes)
+    problems = []
+    for name in changes:
+        task = found.task(name)
+        model = configuration.instances[task.instance].connector.operations[task.operation].options
+        checked = check_options(model, task.options, environ, Names.made_up(name, pipeline))
+        problems += [Problem(f"--with {name}.{dotted(f.loc)}", f.text) for f in checked.faults]
+    if problems:
+        raise ConfigError(*problems)
+    return create.only(found, tuple(only)) if only else found
+
+
+def _value(one: str, written: str) -> Any:
+    if not written.startswith(("{", "[", '"')):
+        return written
+    try:
+        return json.loads(written)
+    except ValueError as err:
+        raise Refused(f"--with {one!r}: the value begins as JSON and is none: {err}") from err
+
+
+def _known(where: Where, pipeline: str) -> None:
+    part(where.configuration(), pipeline, (), {}, where.environ)
+
+
+def _check_rest(run: OpenRun, *, from_start: bool) -> None:
+    if run.run.state is RunState.SUCCEEDED and not from_start:
+        raise Refused(f"run {run.run.id} has nothing left to do: use --from-start to do all of it again")
+
+
+def _meant(where: Where, typed: str) -> OpenRun:
+    with where.reader() as reader:
+        return named.run(there(reader), typed)
+
+
+def there(reader: Reader | None) -> Reader:
+    """Return what can be asked. Raises `Refused` where there is no store yet."""
+    if reader is None:
+        raise Refused("nothing has run yet")
+    return reader
+
+
+# --- what becomes of it ----------------------------------------------------------------------------------------------
+
+
+def _obeyed(
+    where: Where, wish: Wish, check: Callable[[], None], *, run: str = "", pipeline: str = "", wait: bool = False
+) -> int:
+    """Ask, and print the run's id; ``run`` is known where the wish makes none. Waiting needs no daemon either."""
+    if not wait:
+        _accepted(anyio.run(asking.ask, where, wish, check), run)
+        return exits.OK
+    from stackhub.cli.follow import Keys
+    from stackhub.cli.run import carry_out
+
+    out, keys = words.console(stderr=True), Keys(cancels=False)
+    return anyio.run(carry_out, where, wish, pipeline, out, False, _accepted, keys)
+
+
+def _accepted(done: Done, run: str = "") -> None:
+    made = run or done.run
+    if done.told:
+        exits.say(done.told)
+    elif done.result.get("already"):
+        exits.say("there is a retry of it already:")
+    else:
+        exits.say(f"run {made} is {words.said(done.result.get('state', 'accepted'))}")
+    print(made, flush=True)

@@ -1,0 +1,142 @@
+"""The commands that make things happen: run, serve, trigger, retry, cancel, skip, pause, resume."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stackhub.cli.declare import (
+    RUN,
+    STEER,
+    Context,
+    Json,
+    Only,
+    Pipeline,
+    Run,
+    RunOrStep,
+    Wait,
+    With,
+    command,
+    where,
+)
+
+
+@command("run shop --only marts --with marts.select=fct_orders", RUN)
+def run(context: Context, pipeline: Pipeline, only: Only = [], changes: With = [], as_json: Json = False) -> int:  # noqa: B006 - typer copies it
+    """Run a pipeline once, here, with live progress.
+
+    Needs no daemon; where one holds the store it is asked, and followed. Ctrl-C cancels the run; again, it leaves at
+    once and the jobs go on. Alerts are delivered before it ends.
+    """
+    from stackhub.cli import run as runs
+
+    return runs.run(where(context), pipeline, only=only, changes=changes, as_json=as_json)
+
+
+@command("serve", RUN)
+def serve(
+    context: Context,
+    migrate: Annotated[
+        bool, typer.Option("--migrate", help="Bring the tables of an older version up to date.")
+    ] = False,
+) -> int:
+    """Run the daemon: schedules, alerts, the API and the page.
+
+    SIGTERM ends it, SIGHUP reads the configuration again. Jobs outlive it.
+    """
+    import anyio
+
+    from stackhub.cli.serve import serve as daemon
+
+    here = where(context)
+    return anyio.run(partial(daemon, here.directory, here.environ, migrate=migrate))
+
+
+@command("demo --once", RUN)
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="The first run alone.")] = False,
+    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="The fake vendors'; 0 takes any.")] = 0,
+    speed: Annotated[float, typer.Option("--speed", min=0.1, max=100, help="Divides how long syncs take.")] = 1.0,
+    keep: Annotated[Path | None, typer.Option("--keep", metavar="DIR", help="A new directory that stays.")] = None,
+) -> int:
+    """See the whole product on this machine: fake vendors, a real dbt project, the daemon and alerts."""
+    from stackhub.cli.demo import demo as play
+
+    return play(once=once, port=port, keep=keep, speed=speed)
+
+
+@command("trigger shop --wait", RUN)
+def trigger(
+    context: Context,
+    pipeline: Pipeline,
+    only: Only = [],  # noqa: B006 - typer copies it
+    changes: With = [],  # noqa: B006 - as above
+    wait: Wait = False,
+) -> int:
+    """Ask the daemon for a run, and print its id.
+
+    It returns once the run is durably accepted. With no daemon it is kept, and obeyed when one starts.
+    """
+    from stackhub.cli import commands
+
+    return commands.trigger(where(context), pipeline, only=only, changes=changes, wait=wait)
+
+
+@command("retry last --wait", RUN)
+def retry(
+    context: Context,
+    run: Run,
+    from_start: Annotated[bool, typer.Option("--from-start", help="Carry nothing over.")] = False,
+    latest: Annotated[bool, typer.Option("--latest", help="Follow the pipeline as it is configured now.")] = False,
+    wait: Wait = False,
+) -> int:
+    """Do again what a run did not get done, and print the new run's id.
+
+    What succeeded is carried over, and the data's interval stays.
+    """
+    from stackhub.cli import commands
+
+    return commands.retry(where(context), run, from_start=from_start, latest=latest, wait=wait)
+
+
+@command('cancel last --reason "wrong day"', STEER)
+def cancel(
+    context: Context, run: Run, reason: Annotated[str, typer.Option("--reason", help="Stands in the history.")] = ""
+) -> int:
+    """End a run: its jobs are asked to stop, or let go where their tool has no cancel."""
+    from stackhub.cli import commands
+
+    return commands.cancel(where(context), run, reason=reason)
+
+
+@command('skip last.stripe --reason "vendor is down, see INC-12"', STEER)
+def skip(
+    context: Context,
+    step: RunOrStep,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept in the history.")],
+) -> int:
+    """Go on without a broken step. Of a run that has failed, a retry does so."""
+    from stackhub.cli import commands
+
+    return commands.skip(where(context), step, reason=reason)
+
+
+@command('pause shop --reason "warehouse upgrade"', STEER)
+def pause(
+    context: Context,
+    pipeline: Pipeline,
+    reason: Annotated[str, typer.Option("--reason", help="Shown everywhere.")] = "",
+) -> int:
+    """Let a pipeline's schedules start nothing; what goes on goes on."""
+    from stackhub.cli import commands
+
+    return commands.pause(where(context), pipeline, reason=reason)
+
+
+@command("resume shop", STEER)
+def resume(context: Context, pipeline: Pipeline) -> int:
+    """Let a pipeline's schedules go on; its catchup says what becomes of the ticks in between."""
+    from stackhub.cli import commands
+
+    return commands.resume(where(context), pipeline)

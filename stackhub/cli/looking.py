@@ -1,0 +1,116 @@
+"""The commands that look: runs, show, logs, why, next, plan, alerts. All but logs --follow end at once."""
+
+from typing import Annotated
+
+import typer
+
+from stackhub.cli.declare import LOOK, AnyPipeline, Context, Json, Run, RunOrStep, command, group, where
+
+
+@command("runs --pipeline shop --state failed", LOOK)
+def runs(
+    context: Context,
+    pipeline: Annotated[str, typer.Option("--pipeline", "-p", metavar="PIPELINE", help="Of one pipeline.")] = "",
+    state: Annotated[
+        str, typer.Option("--state", "-s", help="queued, running, succeeded, partial, failed or cancelled.")
+    ] = "",
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")] = 20,
+    as_json: Json = False,
+) -> int:
+    """List runs, newest first."""
+    from stackhub.cli import history
+
+    return history.runs(where(context), pipeline=pipeline, state=state, limit=limit, as_json=as_json)
+
+
+@command("show last", LOOK)
+def show(context: Context, run: Run, as_json: Json = False) -> int:
+    """Show a run: every step, how long it took, what failed and why, and the way on."""
+    from stackhub.cli import history
+
+    return history.show(where(context), run, as_json=as_json)
+
+
+@command("logs last.marts --follow", LOOK)
+def logs(
+    context: Context,
+    step: RunOrStep,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Stay until the run has ended.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Print what a run's jobs said, or one step's; a step without a log shows its history."""
+    from stackhub.cli import logs as reading
+
+    return reading.logs(where(context), step, stay=follow, as_json=as_json)
+
+
+@command("why last.marts", LOOK)
+def why(context: Context, step: RunOrStep, as_json: Json = False) -> int:
+    """Say why a run, or a step, is as it is: what it waits for, or what ended it."""
+    from stackhub.cli import history
+
+    return history.why(where(context), step, as_json=as_json)
+
+
+@command("next shop -n 3", LOOK, name="next")
+def following(
+    context: Context,
+    pipeline: AnyPipeline = "",
+    many: Annotated[int, typer.Option("--number", "-n", min=1, max=1000, help="So many.")] = 5,
+    as_json: Json = False,
+) -> int:
+    """List what will fire, soonest first, in UTC and in the schedule's own zone."""
+    from stackhub.cli import history
+
+    return history.following(where(context), pipeline, many=many, as_json=as_json)
+
+
+@command("plan shop", LOOK)
+def plan(
+    context: Context,
+    pipeline: AnyPipeline = "",
+    as_json: Json = False,
+    mermaid: Annotated[bool, typer.Option("--mermaid", help="A Mermaid flowchart; edges by rule are dotted.")] = False,
+) -> int:
+    """Draw the graph that will run, and say why each edge is there, when it starts and who is told."""
+    from stackhub.cli import plan as plans
+
+    return plans.plan(where(context), pipeline, as_json=as_json, mermaid=mermaid)
+
+
+alerts_app = group("alerts", LOOK, bare=True)
+
+
+@alerts_app.callback()
+def alerts(context: Context, as_json: Json = False) -> None:
+    """List open incidents, and what could not be told; test each route."""
+    if context.invoked_subcommand is None:
+        alerts_list(context, as_json)
+
+
+@command("alerts list --json", name="list", to=alerts_app)
+def alerts_list(context: Context, as_json: Json = False) -> int:
+    """List open incidents, and what could not be told."""
+    from stackhub.cli import alerts as told
+
+    return told.alerts(where(context), as_json=as_json)
+
+
+@command("alerts test shop", name="test", to=alerts_app)
+def alerts_test(context: Context, pipeline: AnyPipeline = "", as_json: Json = False) -> int:
+    """Send a test down each route of a pipeline, or down the default ones, and say what arrived."""
+    from stackhub.cli import alerts as told
+
+    return told.test(where(context), pipeline, as_json=as_json)
+
+
+@command('alerts close pipeline:shop --reason "fixed by hand"', name="close", to=alerts_app)
+def alerts_close(
+    context: Context,
+    incident: Annotated[str, typer.Argument(metavar="INCIDENT", help="Its id, or its key: pipeline:shop.")],
+    reason: Annotated[str, typer.Option("--reason", help="Told to whoever heard of it.")] = "",
+) -> int:
+    """Close an incident by hand."""
+    from stackhub.cli import alerts as told
+
+    return told.close(where(context), incident, reason=reason)

@@ -1,0 +1,60 @@
+"""Where a command works: the configuration's directory, what stands in it, and the store it names."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from stackhub import registry
+from stackhub.config import read as reading
+from stackhub.config.env_files import HUB, read_env_file
+from stackhub.config.findings import Findings
+from stackhub.config.layers import Source, resolve
+from stackhub.config.read import Configuration
+from stackhub.config.settings import HubSettings, hub_defaults
+from stackhub.errors import ConfigError, Problem
+from stackhub.store.reading import Reader, open_reader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """One configuration directory, and the environment it is read in."""
+
+    directory: Path
+    environ: Mapping[str, str]
+
+    @classmethod
+    def found(cls, option: str | None, environ: Mapping[str, str]) -> "Where":
+        """Find the directory as `stackhub.config.read.find_directory` says."""
+        return cls(directory=reading.find_directory(option, environ, Path.cwd()).absolute(), environ=environ)
+
+    def configuration(self) -> Configuration:
+        """Read all of it.
+
+        Raises:
+            ConfigError: with every problem there is.
+        """
+        return reading.read(self.directory, self.environ, registry.load, registry.installed())
+
+    def hub(self) -> HubSettings:
+        """Read the hub's own settings alone: a pipeline that cannot be read hides no history.
+
+        Raises:
+            ConfigError: there is no such directory, or ``stackhub.env`` cannot be used.
+        """
+        if not self.directory.is_dir():
+            raise ConfigError(Problem(str(self.directory), "is no directory: name one with --config"))
+        findings = Findings()
+        path = self.directory / f"{HUB}.env"
+        file = read_env_file(path, findings) if path.is_file() else None
+        source = Source(name=HUB, directory=self.directory, file=file, environ=self.environ)
+        resolved = resolve(HubSettings, source, findings, lambda given: hub_defaults(self.directory, given))
+        findings.settle()
+        assert resolved.settings is not None  # noqa: S101 - else there was a problem, and `settle` has raised
+        return resolved.settings
+
+    @contextmanager
+    def reader(self) -> Iterator[Reader | None]:
+        """Open the store for looking; None where nothing has run yet."""
+        with open_reader(self.hub().database_url.get_secret_value()) as reader:
+            yield reader
