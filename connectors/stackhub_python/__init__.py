@@ -104,7 +104,7 @@ class Python:
             detail = found or settings.executable
             return [Permission(name="interpreter", ok=found is not None, detail=detail, remedy=remedy)]
 
-        with Launcher(context) as launcher:
+        with Launcher(context, secrets=further.values()) as launcher:
 
             def result(handle: Handle) -> tuple[Mapping[str, object], str]:
                 """Read what the function returned, or what it raised."""

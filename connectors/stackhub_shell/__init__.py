@@ -72,7 +72,7 @@ class Shell:
             remedy = "" if found else "install bash, or name it in SHELL_BASH; lists run without it"
             return [Permission(name="bash", ok=found is not None, detail=found or settings.bash, remedy=remedy)]
 
-        with Launcher(context) as launcher:
+        with Launcher(context, secrets=further.values()) as launcher:
             yield CommandJobs(launcher, build=build, check=check)
 
     def sandbox(self, _world: World) -> FakeVendor | None:

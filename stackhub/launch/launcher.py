@@ -3,11 +3,11 @@
 import fcntl
 import os
 import re
-import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
+from secrets import token_hex
 from signal import SIGINT, SIGKILL, SIGTERM, Signals
 from types import TracebackType
 from typing import Final, Self
@@ -16,6 +16,7 @@ import anyio.to_thread
 
 from stackhub.contract import ConfigError, Context, Handle, Rejected, Unavailable
 from stackhub.launch import request, watch
+from stackhub.launch.blot import Blot
 from stackhub.launch.place import Place
 from stackhub.launch.process import Command, Elsewhere, Ended, Process, Running
 
@@ -29,12 +30,14 @@ class Launcher:
 
     ``most`` is how many bytes of a job's output are kept: the head, which can be read as it comes, and the last part,
     with a line between them that says how much was dropped. A job that writes two files has half of it for each.
+    ``secrets`` are blotted out of all that is read of its files.
     """
 
-    def __init__(self, context: Context, *, most: int | None = None) -> None:
+    def __init__(self, context: Context, *, most: int | None = None, secrets: Iterable[str] = ()) -> None:
         self._root = context.state.absolute() / "jobs"
         self._now = context.now
         self._most = context.log_most if most is None else most
+        self._blot = Blot(secrets)
         self._watch = watch.Watch(context.wake)
         self._host = ""
 
@@ -141,19 +144,22 @@ class Launcher:
 
     def read(self, handle: Handle, name: str, offset: int, most: int) -> tuple[bytes, int]:
         """Return at most ``most`` bytes of a job's file from ``offset`` on, and the offset after them."""
-        return Place(self.directory(handle)).read(name, offset, most)
+        return self._read_in(handle).read(name, offset, most)
 
     def tail(self, handle: Handle, name: str, most: int = 2000) -> str:
         """Return the last lines of a job's file, at most ``most`` characters."""
-        return Place(self.directory(handle)).tail(name, most)
+        return self._read_in(handle).tail(name, most)
 
     def lines(self, handle: Handle, name: str, offset: int, most: int) -> tuple[str, int]:
         """Read a job's file as text: what `Logs.read_log` wants."""
-        return Place(self.directory(handle)).lines(name, offset, most)
+        return self._read_in(handle).lines(name, offset, most)
 
     async def sweep(self, older_than: timedelta) -> int:
         """Remove the directories of jobs that ended longer ago than that; return how many."""
         return await anyio.to_thread.run_sync(self._sweep, older_than)
+
+    def _read_in(self, handle: Handle) -> Place:
+        return Place(self.directory(handle), self._blot)
 
     def _spawn(self, place: Place, command: Command, said: bytes) -> int:
         """Start a shim; 0: this key has one. Whoever holds `claim` is the only one who may."""
@@ -199,8 +205,8 @@ def _named(root: Path) -> str:
     path = root / HOST
     if not path.exists():
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        mine = root / f".{secrets.token_hex(8)}"
-        _put(mine, secrets.token_hex(8).encode())
+        mine = root / f".{token_hex(8)}"
+        _put(mine, token_hex(8).encode())
         try:
             os.link(mine, path)
         except FileExistsError:

@@ -15,12 +15,13 @@ import fcntl
 import json
 import os
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from stackhub.launch import shim
+from stackhub.launch.blot import Blot
 from stackhub.launch.process import Ended, Lost, NeverBegan, Process, Running
 
 WORDS = 500  # characters of what a shim said at its end
@@ -57,9 +58,10 @@ class Began:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The directory of one key."""
+    """The directory of one key; what is read from it is blotted."""
 
     path: Path
+    blot: Blot = field(default_factory=Blot)
 
     def begun(self) -> bool:
         """Whether something was run here."""
@@ -138,12 +140,14 @@ class Place:
 
     def read(self, name: str, offset: int, most: int) -> tuple[bytes, int]:
         """Read a file's bytes from ``offset`` on; what is not there is empty."""
+        before = min(offset, self.blot.reach)
         try:
             with (self.path / name).open("rb") as file:
-                file.seek(offset)
-                data = file.read(most)
+                file.seek(offset - before)
+                seen = file.read(before + most + self.blot.reach)
         except FileNotFoundError:
             return b"", offset
+        data = self.blot(seen)[before : before + most]
         return data, offset + len(data)
 
     def lines(self, name: str, offset: int, most: int) -> tuple[str, int]:

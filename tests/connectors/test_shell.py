@@ -107,7 +107,15 @@ async def test_it_runs_where_and_with_what_it_is_told(grounds, jobs):
 
     await answer_to(grounds, jobs, script, cwd="sub", env={"LEVEL": "task"})
 
-    assert jobs.read_log(jobs._launcher.find("key"), 0, 200)[0] == f"{grounds.root}/sub {SECRET} task p t\n"
+    assert jobs.read_log(jobs._launcher.find("key"), 0, 200)[0] == f"{grounds.root}/sub {'*' * len(SECRET)} task p t\n"
+
+
+async def test_a_secret_reaches_the_command_and_neither_its_log_nor_its_note(grounds, jobs):
+    answer = await answer_to(grounds, jobs, f'test "$TOKEN" = {SECRET} && echo "token: $TOKEN" && exit 9')
+
+    assert answer.note == f"token: {'*' * len(SECRET)}"
+    assert answer.result == {"code": 9}
+    assert SECRET not in jobs.read_log(jobs._launcher.find("key"), 0, 200)[0]
 
 
 async def test_a_cwd_that_is_not_there_is_refused_before_anything_runs(grounds, jobs):

@@ -15,6 +15,7 @@ from launch.grounds import over, spawn_latencies
 
 from stackhub.contract import ConfigError, Context, Unavailable
 from stackhub.launch import Elsewhere, Ended, Launcher, NeverBegan, Running
+from stackhub.launch.blot import Blot
 from stackhub.launch.place import Place
 
 C_LIBRARYS = 1 << 31 | 1 << 32  # signals 32 and 33 are nobody else's to set
@@ -292,6 +293,24 @@ def test_a_log_read_piece_by_piece_is_the_log(place, text, most):
 
     assert "".join(pieces) == text
     assert offset == len(text.encode())
+
+
+@given(
+    text=st.lists(st.sampled_from(["s3cret-word", "s3cret-word-longer", "s3cret", "-", "ä", "\n"]), max_size=12).map(
+        "".join
+    ),
+    most=st.integers(4, 30),
+)
+def test_a_log_read_piece_by_piece_shows_no_secret_and_all_else(place, text, most):
+    (place.path / "log").write_bytes(text.encode())
+    blotting = Place(place.path, Blot(["s3cret-word", "s3cret-word-longer", "-"]))
+
+    pieces, offset = [], 0
+    while (read := blotting.lines("log", offset, most))[1] != offset:
+        pieces.append(read[0])
+        offset = read[1]
+
+    assert "".join(pieces) == text.replace("s3cret-word-longer", "*" * 18).replace("s3cret-word", "*" * 11)
 
 
 def test_a_log_that_grows_is_not_cut_within_a_character_or_a_line(place):
