@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from stackhub.errors import Problem, Refused
 from stackhub.model.pipeline import Pipeline, Task
 from stackhub.model.run import Interval, OpenRun, Run, Trigger
 from stackhub.model.step import DONE, TERMINAL, Step, StepState
+
+KEPT: Final = DONE - {StepState.PARTIAL}  # what a retry does not do again
 
 
 def new(
@@ -49,8 +51,10 @@ def retry(
 ) -> OpenRun:
     """Make a run that does again what ``old`` did not get done; ``skip`` names tasks to go on without, with reasons.
 
-    The interval and, unless ``latest`` is given, the pipeline are the old run's.
+    The interval and, unless ``latest`` is given, the pipeline are the old run's. A partial step is done again, since it
+    owes something, and so is whatever was made of it; what was skipped stays skipped.
     """
+    kept = {name: value for name, value in old.run.origin.items() if name not in {"retry_of", "from_start"}}
     made = new(
         latest or old.pipeline,
         run_id=run_id,
@@ -59,23 +63,29 @@ def retry(
         now=now,
         tick=old.run.tick,
         reason=reason,
-        origin={**old.run.origin, "retry_of": old.run.id},
+        origin={**kept, "retry_of": old.run.id, **({"from_start": True} if from_start else {})},
     )
     steps = dict(made.steps)
     for task in made.pipeline.tasks:
         done = old.steps.get(task.name)
         if skip and task.name in skip:
             steps[task.name] = _over(steps[task.name], StepState.SKIPPED, now, f"skipped: {skip[task.name]}")
-        elif done is not None and done.state in DONE and not from_start and _unchanged(task, old.pipeline):
+        elif done is not None and not from_start and _stands(task, done, old.pipeline, steps):
             steps[task.name] = _carried(steps[task.name], done)
     return replace(made, run=replace(made.run, retry_of=old.run.id), steps=steps)
 
 
-def _unchanged(task: Task, before: Pipeline) -> bool:
-    return any(
-        task.name == was.name and task.options == was.options and task.connector == was.connector
-        for was in before.tasks
+def _stands(task: Task, done: Step, before: Pipeline, steps: Mapping[str, Step]) -> bool:
+    """Say whether what a task did is still what it would do: it was done, is the same task, and so is all it needs."""
+    return (
+        done.state in KEPT
+        and any(_work(task) == _work(was) for was in before.tasks)
+        and all(steps[need.task].state in KEPT for need in task.needs)
     )
+
+
+def _work(task: Task) -> tuple[Any, ...]:
+    return task.name, task.connector, task.operation, task.instance, task.options
 
 
 def _over(step: Step, state: StepState, now: datetime, note: str) -> Step:
@@ -99,7 +109,7 @@ def check_retry(old: OpenRun) -> None:
     """Refuse a retry that makes no sense.
 
     Raises:
-        Refused: the run is still open, or has nothing left to do.
+        Refused: the run is still open.
     """
     if old.run.ended_at is None or any(step.state not in TERMINAL for step in old.steps.values()):
         raise Refused(f"run {old.run.id} is still going: cancel it first, or wait")

@@ -3,7 +3,7 @@
 The root cause comes first: the step that failed by itself, not those that could not run because of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from stackhub.contract import Severity
@@ -139,7 +139,7 @@ def stamp(at: datetime) -> str:
 
 def span(length: timedelta) -> str:
     """Write a length of time for people: 45s, 12m 05s, 3h 20m."""
-    seconds = int(length.total_seconds())
+    seconds = max(int(length.total_seconds()), 0)  # a clock may have been set back
     if seconds < 60:  # noqa: PLR2004 - seconds in a minute
         return f"{seconds}s"
     if seconds < 3600:  # noqa: PLR2004 - seconds in an hour
@@ -148,7 +148,7 @@ def span(length: timedelta) -> str:
 
 
 def _of(options: object) -> str:
-    named = options.get("connection") if isinstance(options, dict) else None
+    named = options.get("connection") if isinstance(options, Mapping) else None
     return f" {named}" if named else ""
 
 

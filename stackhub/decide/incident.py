@@ -118,11 +118,11 @@ def _tell(
     facet = head(incident)
     knows = dict(incident.routes)
     posts: list[Post] = []
-    for route in (*routes, *_left_behind(incident, routes)):
+    for route in (*_merged(incident, routes), *_left_behind(incident, routes)):
         known = knows.get(route.id)
         if known is None and (event is Event.RESOLVED or not route.on & set(incident.facets)):
             continue
-        severity = route.severity or incident.severity
+        severity = _severity(route, incident, known)
         cause = facet.cause or facet.title
         first = known is None
         told = _message(incident, facet, voice, now, Event.OPENED if first else event, severity)
@@ -133,11 +133,37 @@ def _tell(
     return Change(incident=replace(incident, routes=knows), posts=tuple(posts))
 
 
+def _severity(route: RouteIn, incident: Incident, known: Knows | None) -> Severity:
+    """Return how bad a route is told it is: in its own words if it has any, and never less than it was told before."""
+    own = route.severity or incident.severity
+    return own if known is None or own.at_least(known.severity) else known.severity
+
+
+def _merged(incident: Incident, routes: Sequence[RouteIn]) -> list[RouteIn]:
+    """Make one route of several to the same place: it hears of all that any of them does, as the worst that applies."""
+    same: dict[str, list[RouteIn]] = {}
+    for route in routes:
+        same.setdefault(route.id, []).append(route)
+    merged = []
+    for found in same.values():
+        apply = [route for route in found if route.on & set(incident.facets)] or found
+        worst = max(apply, key=lambda route: (route.severity or incident.severity).rank)
+        merged.append(replace(worst, on=frozenset[Told]().union(*(route.on for route in found))))
+    return merged
+
+
 def _left_behind(incident: Incident, routes: Sequence[RouteIn]) -> list[RouteIn]:
     """Return the routes that know of the incident and are not configured any more: they are told how it goes on."""
     now = {route.id for route in routes}
     return [
-        RouteIn(id=name, instance=known.instance, speaks=Speaks(known.speaks), on=frozenset(), options=known.options)
+        RouteIn(
+            id=name,
+            instance=known.instance,
+            speaks=Speaks(known.speaks),
+            on=frozenset(),
+            severity=known.severity,
+            options=known.options,
+        )
         for name, known in incident.routes.items()
         if name not in now
     ]

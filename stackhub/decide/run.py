@@ -100,6 +100,8 @@ def decide(before: OpenRun, told: Sequence[Heard | Order], rules: Mapping[str, R
                 )
             case _:
                 pass
+    if run.state is RunState.QUEUED and steps and all(step.state in TERMINAL for step in steps.values()):
+        run = run.move(RunState.RUNNING, started_at=now)  # nothing is left to wait a turn for
     if run.state is RunState.RUNNING:
         steps = {name: _due(step, now) for name, step in steps.items()}
         steps = _unlocked(before.pipeline, steps, now)

@@ -194,6 +194,10 @@ def task(name: str, **changes: Any) -> Task:
     return replace(Task(name=name, connector="fivetran", operation="sync", instance="fivetran"), **changes)
 
 
+def needing(name, *others, complete=False, **changes):
+    return task(name, needs=tuple(Need(task=other, complete=complete) for other in others), **changes)
+
+
 def pipeline(*tasks: Task, **changes: Any) -> Pipeline:
     return replace(Pipeline(name="shop", tasks=tasks or (task("orders"),)), **changes)
 
