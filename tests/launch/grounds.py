@@ -127,6 +127,8 @@ class Grounds:
     def clear(self) -> None:
         """End all that still goes on: newborn shims first, so that nothing begins any more."""
         for pid in tuple(watch._children):
+            if str(self.state) not in Path(f"/proc/{pid}/cmdline").read_text():
+                continue  # on other grounds, or dead and not buried
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             watch._children.discard(pid)
