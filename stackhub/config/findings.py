@@ -20,13 +20,13 @@ class Findings:
 
     def wrong(self, place: str, text: str) -> None:
         """Add a problem, once."""
-        problem = Problem(place, text)
+        problem = Problem(place, " ".join(text.splitlines()))
         if problem not in self.problems:
             self.problems.append(problem)
 
     def warn(self, place: str, text: str) -> None:
         """Add a warning, once."""
-        problem = Problem(place, text)
+        problem = Problem(place, " ".join(text.splitlines()))
         if problem not in self.warnings:
             self.warnings.append(problem)
 

@@ -17,6 +17,7 @@ from pydantic import SecretStr, ValidationError
 
 from stackhub.config.env_files import MOST_BYTES, EnvFile, warn_of_readers
 from stackhub.config.findings import Findings
+from stackhub.config.hiding import to_hide
 from stackhub.config.nearest import hint
 from stackhub.config.shape import Fault, faults_of, secrets_in, takes_secret
 from stackhub.contract import Settings
@@ -27,7 +28,6 @@ _NOWHERE: Final = "\0"  # no variable of a process can begin so: pydantic-settin
 _LISTS: Final = frozenset({"list_type", "tuple_type", "set_type", "frozen_set_type"})
 _MAPPINGS: Final = frozenset({"dict_type", "mapping_type"})
 _LONG_ENOUGH: Final = 8  # a further variable is hidden from this length on: `DBT_THREADS=4` must not hide every 4
-_A_LINE: Final = 16  # and a line of a secret that has several, such as a private key, from this one on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +105,7 @@ def resolve(
     if source.file is not None:
         held = {str(loc[0]) for loc, _ in secrets_in(made)}
         warn_of_readers(source.file, [*(layers.keys[name] for name in held if name in layers.keys), *further], findings)
-    return Resolved(settings=made, secrets=_to_hide(secrets), given=given)
+    return Resolved(settings=made, secrets=to_hide(secrets), given=given)
 
 
 class _Layers:
@@ -119,7 +119,6 @@ class _Layers:
         self._own = {name: f"{own_prefix(settings, source.name)}{name.upper()}" for name in fields}
         self._named = {*self._names, *self._own.values()}
         self._prefix = prefix_of(settings)
-        self._settings = settings
         self._source = source
         self._findings = findings
         self.failed = False
@@ -197,6 +196,8 @@ class _Layers:
         else:
             if len(raw) > MOST_BYTES or not raw.strip():
                 why = f"is empty or larger than {MOST_BYTES // 1000} KB"
+            elif "\0" in text:
+                why = "holds a NUL character"
         if why:
             self._wrong(place, f"{path} {why}" if place == key else f"{key}: {path} {why}")
         if text.endswith("\n"):
@@ -253,9 +254,3 @@ def _collection(written: object, kind: str) -> object:
     except (ValueError, RecursionError):
         return written
     return [part.strip() for part in written.split(",") if part.strip()]
-
-
-def _to_hide(secrets: list[str]) -> tuple[str, ...]:
-    """Return what a log must not show: each secret, and each long line of one that has several."""
-    lines = [line.strip() for secret in secrets if "\n" in secret for line in secret.splitlines()]
-    return tuple(dict.fromkeys([*(s for s in secrets if s), *(line for line in lines if len(line) >= _A_LINE)]))

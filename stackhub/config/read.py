@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 from stackhub.config.checks import Declared, check_together, declare
 from stackhub.config.env_files import HUB, env_files, read_env_file
 from stackhub.config.findings import Findings
+from stackhub.config.hiding import to_hide
 from stackhub.config.instances import Instance, Instances, fingerprint
 from stackhub.config.layers import Resolved, Source, resolve
 from stackhub.config.notify import default_routes, fallbacks
@@ -115,7 +116,7 @@ def read(
         routes=routes,
         fallback=stepping_in,
         warnings=warnings,
-        secrets=tuple(sorted(hidden, key=lambda secret: (-len(secret), secret))),
+        secrets=to_hide(hidden),
         hub_fingerprint=fingerprint(settings, key),
     )
 
@@ -124,7 +125,7 @@ def find_directory(option: str | None, environ: Mapping[str, str], cwd: Path) ->
     """Find the configuration: ``--config``, STACKHUB_CONFIG, ``./configs`` if it holds stackhub.env, else ``cwd``."""
     named = option or environ.get("STACKHUB_CONFIG")
     if named:
-        return cwd / Path(named).expanduser()
+        return cwd / named
     configs = cwd / "configs"
     return configs if (configs / f"{HUB}.env").is_file() else cwd
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator, PlainValidator, WrapValidator
 
 from stackhub.config.pipeline_file import PipelineFile, RouteFile
 from stackhub.contract import Connector
@@ -48,11 +48,24 @@ def schema(connectors: Iterable[Connector] | Mapping[str, Connector]) -> dict[st
 def _of(model: type[BaseModel], name: str) -> dict[str, Any]:
     """Return the schema of a connector's model, its own definitions kept inside it."""
     made = model.model_json_schema(by_alias=True, ref_template=f"{_pointer(name)}/$defs/{{model}}")
+    free = _read_first(model)
     for part in (made, *made.get("$defs", {}).values()):
         for key, value in part.get("properties", {}).items():
-            if value.get("type") != "string" or set(value) & {"enum", "const", "pattern", "format"}:
+            if part is made and key in free:
+                part["properties"][key] = {"anyOf": [value, {"type": "string"}], **_told(value)}
+            elif value.get("type") != "string" or set(value) & {"enum", "const", "pattern", "format"}:
                 part["properties"][key] = {"anyOf": [value, _LATER], **_told(value)}
     return made
+
+
+def _read_first(model: type[BaseModel]) -> set[str]:
+    """Name the options that a validator sees before their type does: a text may be what it reads."""
+    decorated = model.__pydantic_decorators__.field_validators.values()
+    names = {field for one in decorated if one.info.mode != "after" for field in one.info.fields}
+    for name, field in model.model_fields.items():
+        if any(isinstance(one, BeforeValidator | PlainValidator | WrapValidator) for one in field.metadata):
+            names.add(name)
+    return {field.alias or name for name, field in model.model_fields.items() if names & {name, "*"}}
 
 
 def _with(options: Mapping[str, Any], name: str) -> dict[str, Any]:

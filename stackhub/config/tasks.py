@@ -174,7 +174,8 @@ def _retries(name: str, common: RetriesFile | None, own: RetriesFile | None, pag
 
 
 def _said(retries: RetriesFile | None) -> dict[str, Any]:
-    return {} if retries is None else {name: getattr(retries, name) for name in retries.model_fields_set}
+    said = {name: getattr(retries, name) for name in retries.model_fields_set} if retries else {}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _with_extracts(task: Task, roles: Mapping[str, Role]) -> Task:

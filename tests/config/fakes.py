@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from stackhub.config.read import Configuration, read
@@ -63,6 +63,7 @@ class SyncOptions(Options):
 class BuildOptions(Options):
     select: str | list[str] | None = None
     partial: bool = False
+    models: Annotated[tuple[str, ...], BeforeValidator(lambda v: v.split() if isinstance(v, str) else v)] = ()
     variables: dict[str, str] = Field(default_factory=dict)
 
 

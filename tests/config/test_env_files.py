@@ -160,6 +160,9 @@ def test_a_name_file_that_cannot_be_read_names_key_and_path(house):
     (house.root / "empty").write_text("\n")
     house.environ["TAP_API_KEY_FILE"] = "empty"
     assert house.problems() == [f"TAP_API_KEY_FILE: {house.root}/empty is empty or larger than 1000 KB"]
+    (house.root / "nul").write_bytes(b"ab\0cd")
+    house.environ["TAP_API_KEY_FILE"] = "nul"
+    assert house.problems() == [f"TAP_API_KEY_FILE: {house.root}/nul holds a NUL character"]
     (house.root / "latin").write_bytes(b"\xff\xfe")
     house.environ["TAP_API_KEY_FILE"] = "latin"
     assert house.problems() == [f"TAP_API_KEY_FILE: {house.root}/latin cannot be read: it is not UTF-8"]

@@ -164,7 +164,7 @@ def test_anchors_and_aliases_spare_repetition(furnished):
 def test_variables_are_kept_unexpanded_and_their_secrets_are_known(furnished):
     configuration = furnished.write(p_revenue=GOOD).read()
     assert "cellar-secret" not in "".join(configuration.texts.values())
-    assert "db://user:cellar-secret@host/db" in configuration.secrets
+    assert {"db://user:cellar-secret@host/db", "cellar-secret"} <= set(configuration.secrets)
 
 
 B = "  b: {uses: mill.build, needs: []}\n"
@@ -194,6 +194,7 @@ B = "  b: {uses: mill.build, needs: []}\n"
         ("schedule: {cron: '0 25 * * *'}\n" + tasks(B), "1:18: schedule.cron: hour: cannot read '25'; it takes 0-23"),
         ("schedule: {cron: '0 6 * *'}\n" + tasks(B), "1:18: schedule.cron: '0 6 * *' has 4 fields; a cron line has five: minute, hour, day of month, month, day of week"),
         ("schedule: {cron: '0 0 30 2 *'}\n" + tasks(B), "1:18: schedule.cron: day of month: '30' never comes in month '2' on day of week '*'"),
+        ('schedule: {cron: "0 6\\n* *"}\n' + tasks(B), "1:18: schedule.cron: '0 6 * *' has 4 fields; a cron line has five: minute, hour, day of month, month, day of week"),
         ("schedule: {cron: '@daily'}\n" + tasks(B), "1:18: schedule.cron: @daily is not read: write '0 0 * * *'"),
         ("schedule:\n  - {every: 1h}\n  - {cron: 5}\n" + tasks(B), "3:12: schedule[1].cron: should be text: put it in quotes"),
         ("schedule: {every: 0s}\n" + tasks(B), "1:19: schedule.every: should lie between 1s and 366d"),
@@ -243,6 +244,7 @@ B = "  b: {uses: mill.build, needs: []}\n"
         (tasks("  a: {uses: mill.build, retries: {wait: 5m, max_wait: 1m}}\n"), "3:55: tasks.a.retries.max_wait: is shorter than wait, which is 5m"),
         ("defaults: {retries: {max_wait: 1m}}\n" + tasks("  a: {uses: mill.build, retries: {wait: 5m}}\n"), "1:32: defaults.retries.max_wait: is shorter than wait, which is 5m"),
         ("defaults: {timeout: 0s}\n" + tasks(B), "1:21: defaults.timeout: should be longer than nothing"),
+        ("defaults: {retries: {wait: }}\n" + tasks(B), "1:22: defaults.retries.wait: is empty"),
         ("defaults: {retry: {}}\n" + tasks(B), "1:12: defaults: unknown key 'retry': did you mean 'retries'?"),
         (tasks("  a: {uses: mill.build, on_timeout: stop}\n"), "3:37: tasks.a.on_timeout: should be 'cancel' or 'let_go'"),
         (tasks("  a: {uses: mill.build, freshness: old}\n"), "3:36: tasks.a.freshness: should be 'attach' or 'require_new'"),
@@ -360,6 +362,22 @@ def test_every_problem_is_told_at_once_in_the_order_of_places(furnished):
         "stackhub.env:1",
         "tap.env",
         "tap.env:1",
+    ]
+
+
+def test_problems_are_in_the_order_of_lines_as_numbers(furnished):
+    furnished.write(p_x=tasks("".join(f"  t{n}: {{uses: mill.bild}}\n" for n in range(9))))
+    lines = [int(problem.split(":")[1]) for problem in furnished.problems()]
+    assert lines == list(range(3, 12))
+
+
+def test_a_faulty_item_of_a_list_moves_no_other(furnished):
+    furnished.write(p_x="alerts: [x, {to: nobody}]\n" + tasks("  a: {uses: mill.build, needs: [5, z]}\n"))
+    assert [problem.partition(": ")[2].split(":")[0] for problem in furnished.problems()] == [
+        "alerts[0]",
+        "alerts[1].to",
+        "tasks.a.needs[0]",
+        "tasks.a.needs[1]",
     ]
 
 

@@ -1,5 +1,6 @@
 """A directory as a whole."""
 
+import os
 from collections import Counter
 
 import pytest
@@ -104,6 +105,12 @@ def test_secrets_are_the_hubs_the_instances_and_the_options_longest_first(furnis
     assert list(secrets) == sorted(secrets, key=len, reverse=True)
 
 
+def test_the_password_in_an_address_is_a_secret_of_its_own_and_a_sqlite_file_is_none(house):
+    assert house.read().secrets == ()
+    house.environ["STACKHUB_DATABASE_URL"] = "postgresql://hub:p%40ss-w0rd@db/hub"
+    assert house.read().secrets == ("postgresql://hub:p%40ss-w0rd@db/hub", "p%40ss-w0rd", "p@ss-w0rd")
+
+
 def test_the_directory_is_the_option_else_the_variable_else_configs_else_here(tmp_path):
     def found(option=None, **environ):
         return find_directory(option, environ, tmp_path)
@@ -135,7 +142,7 @@ def test_a_directorys_state_changes_with_its_files_and_with_nothing_else(furnish
 
 def test_a_file_swapped_behind_a_link_is_a_change(furnished):
     for name in ("one", "two"):
-        furnished.put(f"{name}.text", TAP)
+        os.utime(furnished.put(f"{name}.text", TAP), ns=(0, 0))
     link = furnished.root / "tap.eu.env"
     link.symlink_to("one.text")
     before = fingerprint_directory(furnished.root)

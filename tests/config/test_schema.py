@@ -38,6 +38,8 @@ TASK = "pipeline: x\ntasks: {a: {%s}}\n"
     [
         "uses: mill.build",
         "uses: mill.build, with: {partial: '${P}', select: [a, b]}",
+        "uses: mill.build, with: {models: a b}",
+        "uses: mill.build, with: {models: [a, b]}",
         "uses: tap.sync, with: {connection: c, rows: '{{ trigger.n }}'}",
         "uses: tap.sync, with: {connection: c, rows: 5}, needs: [b, {task: c, complete: true}]",
         "uses: cellar.check, with: {url: '${U}', headers: {a: '${B}'}}",
@@ -57,6 +59,7 @@ def test_good_tasks_are_good(validator, task):
         "uses: tap.sync, with: {conection: c}",
         "uses: tap.sync, with: {connection: c, rows: many}",
         "uses: tap.sync, with: {connection: c, rows: -1}",
+        "uses: mill.build, with: {models: 5}",
         "uses: mill.build, timeout: 5",
         "uses: mill.build, timeout: soon",
         "uses: mill.build, timeout: ",

@@ -26,7 +26,7 @@ def test_the_defaults_are_a_hub_of_ones_own_machine(house):
 
 def test_every_setting_is_read(house):
     house.write(
-        stackhub="STACKHUB_DATABASE_URL=postgresql://u:p@db/hub\nSTACKHUB_STATE_DIR=state\nSTACKHUB_HOST=0.0.0.0\n"
+        stackhub="STACKHUB_DATABASE_URL=postgresql://u:pass@db/hub\nSTACKHUB_STATE_DIR=state\nSTACKHUB_HOST=0.0.0.0\n"
         "STACKHUB_PORT=0\nSTACKHUB_API_TOKEN=long-token\nSTACKHUB_TIMEZONE=Europe/Berlin\nSTACKHUB_LOG_FORMAT=JSON\n"
         "STACKHUB_LOG_LEVEL=Debug\nSTACKHUB_GRACE=1m\nSTACKHUB_RETENTION=30d\nSTACKHUB_LOG_MAX=1MB\n"
         "STACKHUB_HEARTBEAT_URL=https://beat.example.com/secret-path\nSTACKHUB_PUBLIC_URL=https://hub.example.com/\n",
@@ -47,7 +47,8 @@ def test_every_setting_is_read(house):
     )
     assert settings.public_url == "https://hub.example.com"
     assert set(configuration.secrets) == {
-        "postgresql://u:p@db/hub",
+        "postgresql://u:pass@db/hub",
+        "pass",
         "long-token",
         "https://beat.example.com/secret-path",
     }

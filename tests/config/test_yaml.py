@@ -89,10 +89,11 @@ def test_what_cannot_be_read_is_told_with_its_place(text, problem):
 
 
 def test_a_syntax_error_names_line_and_column_and_where_it_began():
-    assert refused("a: [1, 2\nb: 3\n") == [
-        "p.yaml:2:2: cannot be read as YAML: while parsing a flow sequence did not find expected ',' or ']' (begun in line 1)",
-    ]
-    assert refused("a: b: c") == ["p.yaml:1:5: cannot be read as YAML: mapping values are not allowed in this context"]
+    (flow,) = refused("a: [1, 2\nb: 3\n")
+    assert flow.startswith("p.yaml:2:2: cannot be read as YAML: while parsing a flow sequence")
+    assert flow.endswith("(begun in line 1)")
+    (nested,) = refused("a: b: c")
+    assert nested.startswith("p.yaml:1:5: cannot be read as YAML: mapping values are not allowed")
 
 
 def test_every_duplicate_and_every_doubtful_number_is_told_at_once():
