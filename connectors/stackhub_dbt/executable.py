@@ -66,6 +66,7 @@ class Versions:
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, int, int], str] = {}
+        self._turn = anyio.Lock()  # who asks while another does waits for that answer: a start of dbt takes seconds
 
     async def ask(self, path: str, environment: Mapping[str, str]) -> Dbt:
         """Return the executable with its version; runs ``dbt --version`` once per file.
@@ -77,8 +78,9 @@ class Versions:
         """
         stat = os.stat(path)  # noqa: PTH116 - on the loop: one local file, following links
         file = (path, stat.st_mtime_ns, stat.st_size)
-        if file not in self._known:
-            self._known[file] = await _asked(path, environment)
+        async with self._turn:
+            if file not in self._known:
+                self._known[file] = await _asked(path, environment)
         return Dbt(path=path, version=self._known[file])
 
 
