@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # heavy: a first line is printed before they are imported
     from rich.console import Console
 
     from stackhub.cli.demo_house import House
+    from stackhub.cli.demo_scenes import Play
 
 TITLE: Final = (
     "stackhub demo: Fivetran and Airbyte load a shop, dbt builds its marts, Slack and PagerDuty hear of trouble"
@@ -79,42 +80,45 @@ class _Curtain:
 
 
 async def _heeding(directory: Path, out: "Console", wanted: Wanted) -> int:
-    curtain, code = _Curtain(), exits.INTERRUPTED
-    async with anyio.create_task_group() as group:
-        await group.start(curtain.heed)
-        with curtain.scope:
-            code = await _performed(directory, out, wanted)
-        group.cancel_scope.cancel()
-    if code == exits.INTERRUPTED:
-        exits.say("interrupted: nothing is left running")
-    return code
-
-
-async def _performed(directory: Path, out: "Console", wanted: Wanted) -> int:
-    from stackhub.cli import demo_picture, demo_scenes
+    """Play until the end or a signal; the house stays open meanwhile, since ending its jobs takes a daemon."""
+    from stackhub.cli import demo_picture
     from stackhub.cli.demo_house import open_house
 
-    began, kept = monotonic(), str(wanted.keep or "")
-    async with open_house(directory, os.environ, port=wanted.port) as house, anyio.create_task_group() as group:
+    began, curtain, play = monotonic(), _Curtain(), None
+    async with anyio.create_task_group() as group:
+        await group.start(curtain.heed)
+        async with open_house(directory, os.environ, port=wanted.port) as house:
+            with curtain.scope:
+                play = await _played(house, out, wanted)
+            complaints = _complaints(house.log) if play and play.wrong else ()
+        group.cancel_scope.cancel()
+    if play is None:
+        exits.say("interrupted: nothing is left running")
+        return exits.INTERRUPTED
+    for line in complaints:
+        exits.say(line)
+    took = timedelta(seconds=monotonic() - began)
+    demo_picture.ending(out, took, play.wrong, str(wanted.keep or ""), _ways(wanted.keep))
+    return play.code if wanted.once else exits.FAILED if play.wrong else exits.OK
+
+
+async def _played(house: "House", out: "Console", wanted: Wanted) -> "Play":
+    from stackhub.cli import demo_picture, demo_scenes
+
+    play = demo_scenes.Play(house=house, out=out, speed=wanted.speed)
+    async with anyio.create_task_group() as group:
         known = anyio.Event()
         group.start_soon(_need_dbt, house, known)
         with anyio.move_on_after(HEAD_START):
             await known.wait()
-        demo_picture.opening(out, house.vendors_url, house.hub_url, kept)
-        play = demo_scenes.Play(house=house, out=out, speed=wanted.speed)
-        first = await demo_scenes.good(play)
+        demo_picture.opening(out, house.vendors_url, house.hub_url, str(wanted.keep or ""))
+        await demo_scenes.good(play)
         if not play.wrong and not wanted.once:
             await demo_scenes.failing(play)
             await demo_scenes.late(play)
             await demo_scenes.reckoning(play)
-        complaints = _complaints(house.log) if play.wrong else ()
         group.cancel_scope.cancel()
-    for line in complaints:
-        exits.say(line)
-    demo_picture.ending(out, timedelta(seconds=monotonic() - began), play.wrong, kept, _ways(wanted.keep))
-    if wanted.once:
-        return demo_scenes.exit_code(first)
-    return exits.FAILED if play.wrong else exits.OK
+    return play
 
 
 async def _need_dbt(house: "House", known: anyio.Event) -> None:

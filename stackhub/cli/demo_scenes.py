@@ -45,6 +45,7 @@ class Play:
     house: House
     out: Console
     speed: float = 1.0
+    code: int = 1  # dbt's exit code in the first run; 1 where it was not run, or did not live to give one
     wrong: list[str] = field(default_factory=list)
     runs: list[str] = field(default_factory=list)
     seen: dict[str, Shown] = field(default_factory=dict)  # the messages as last drawn, by vendor
@@ -109,7 +110,7 @@ class Play:
 # --- the scenes ------------------------------------------------------------------------------------------------------
 
 
-async def good(play: Play) -> OpenRun:
+async def good(play: Play) -> None:
     """Play a run in which all is well."""
     story = "Three extracts at two vendors. dbt waits for the data, not for a clock."
     demo_picture.scene(play.out, 1, "A good run", story)
@@ -117,6 +118,7 @@ async def good(play: Play) -> OpenRun:
     async with play.screen() as screen:
         run = await play.watch(await play.begin(), screen)
     play.still(run)
+    play.code = run.steps[MARTS].result.get("exit_code") or int(run.run.state is not RunState.SUCCEEDED)
     if play.must(run.run.state is RunState.SUCCEEDED, f"the first run {run.run.state}"):
         await play.house.engine.drained(TELLING)
         play.must(not any(play.house.shown(vendor) for vendor in INBOXES), "somebody was told of a good run")
@@ -125,14 +127,13 @@ async def good(play: Play) -> OpenRun:
             f"{await _built(play, run)}. Nobody is told, since nothing is wrong."
         )
         demo_picture.outcome(play.out, text)
-        return run
+        return
     nodes = await play.house.engine.store.read(partial(queries.nodes, run_id=run.run.id))
     for name, lines in picture.failures(run, nodes):
         demo_picture.outcome(play.out, f"{name}: {lines[0] if lines else 'failed'}", well=False)
         for line in lines[1:]:
             play.out.print(f"   {line}", soft_wrap=True)
     await play.messages()
-    return run
 
 
 async def failing(play: Play) -> None:
@@ -219,12 +220,6 @@ def waited(run: OpenRun) -> str:
     landed = max(at for name in EXTRACTS if (at := run.steps[name].ended_at))
     began = run.steps[MARTS].began_at
     return words.length(began - landed if began else None)
-
-
-def exit_code(run: OpenRun) -> int:
-    """Return dbt's exit code; 1 where dbt was not run, or did not live to give one."""
-    code = run.steps[MARTS].result.get("exit_code")
-    return code if isinstance(code, int) and run.run.state is not RunState.CANCELLED else 1
 
 
 def _is_late(play: Play) -> bool:
