@@ -32,6 +32,7 @@ class PythonSettings(Settings):
     further_variables: ClassVar[bool] = True
 
     executable: str = sys.executable  # for tasks that name no ``python``
+    max_active: int | None = Field(default=None, ge=1)  # jobs at work at once
     further: Mapping[str, SecretStr] = Field(default_factory=dict)
 
 

@@ -25,6 +25,7 @@ class ShellSettings(Settings):
     further_variables: ClassVar[bool] = True
 
     bash: str = "bash"  # which runs a command that is a string
+    max_active: int | None = Field(default=None, ge=1)  # jobs at work at once
     further: Mapping[str, SecretStr] = Field(default_factory=dict)
 
 
