@@ -38,7 +38,7 @@ JUNK = [
     10**19,
 ]
 GOOD_DATA = load(GOOD.encode(), "x.yaml").data  # PyYAML's own reading would make a boolean of `on`
-fast = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+fast = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def ways(data, at=()):
