@@ -1,5 +1,11 @@
-"""Shell: one job is one command, run as a process that outlives the hub."""
+"""Shell: one job is one command, run as a process that outlives the hub.
 
+A string is bash's own: what it names (``$VAR``, ``${VAR:-x}``) is handed over in the environment, never put into the
+text, where a value would be read as code.
+"""
+
+import os
+import re
 import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -7,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, ClassVar, Final
 
-from pydantic import Field, SecretStr, StringConstraints
+from pydantic import Field, SecretStr, StringConstraints, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from stackhub.contract import Context, Job, Limits, Operation, Options, Permission, Settings, StartIs
@@ -16,6 +22,8 @@ from stackhub.launch import Command, CommandJobs, Launcher, environment
 from stackhub.launch.commands import LIMITS
 
 Text = Annotated[str, StringConstraints(min_length=1)]
+NAMES: Final = re.compile(r"\{\{\s*(run|task|interval|trigger)\.")
+NAMED: Final = re.compile(r"\$\{?([A-Za-z_]\w*)")
 
 
 class ShellSettings(Settings):
@@ -32,10 +40,21 @@ class ShellSettings(Settings):
 class ShellRun(Options):
     """Options of ``shell.run``."""
 
+    verbatim: ClassVar[frozenset[str]] = frozenset({"command"})
+
     command: Text | tuple[Text, ...] = Field(min_length=1)  # a string runs under `bash -c`, a list as it is
     cwd: Path = Path()  # from the configuration's directory
     env: Mapping[str, str] = Field(default_factory=dict)  # on top of the instance's variables
     repeatable: bool = False  # whether it may run again when it was lost half-way
+
+    @field_validator("command")
+    @classmethod
+    def _has_variables_of_its_own(cls, command: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        """Refuse the run's names in a text that bash reads: a value there would be read as code."""
+        if isinstance(command, str) and NAMES.search(command):
+            message = "bash reads this text: use $STACKHUB_RUN, $STACKHUB_INTERVAL_START, ..., or give a list"
+            raise ValueError(message)
+        return command
 
 
 class Shell:
@@ -65,7 +84,8 @@ class Shell:
             asked: ShellRun = job.options
             argv = (settings.bash, "-c", asked.command) if isinstance(asked.command, str) else asked.command
             cwd = context.directory / asked.cwd
-            return Command(argv=argv, cwd=cwd, env=environment(job, further, asked.env), merge_output=True)
+            env = environment(job, _named(asked.command), further, asked.env)
+            return Command(argv=argv, cwd=cwd, env=env, merge_output=True)
 
         async def check() -> Sequence[Permission]:
             """Look for bash."""
@@ -79,6 +99,13 @@ class Shell:
     def sandbox(self, _world: World) -> FakeVendor | None:
         """Nothing to play: a shell runs anywhere."""
         return None
+
+
+def _named(command: str | tuple[str, ...]) -> dict[str, str]:
+    """Return those of the hub's variables that a text for bash names; whoever wrote it asked for them."""
+    if not isinstance(command, str):
+        return {}
+    return {name: os.environ[name] for name in NAMED.findall(command) if name in os.environ}
 
 
 connector: Final = Shell()

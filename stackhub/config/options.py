@@ -75,7 +75,7 @@ def check_options(
     names: Mapping[str, str] | None,
 ) -> Checked:
     """Check options as they were written; ``names`` is None where no run is near (an alert route)."""
-    expansion = substitute(written, environ, names)
+    expansion = _filled(model, written, environ, names)
     checked = Checked(faults=[Fault(loc, text) for loc, text in expansion.faults])
     unfilled = {loc for loc, _ in expansion.faults}
     made, faults = shaped(model, expansion.value)
@@ -107,7 +107,7 @@ def job_options(task: Task, connector: Connector, environ: Mapping[str, str], co
     operation = connector.operations.get(task.operation)
     if operation is None:
         raise ConfigError(f"task {task.name}: {connector.name} has no operation {task.operation!r}")
-    expansion = substitute(task.options, environ, Names(task.name, context))
+    expansion = _filled(operation.options, task.options, environ, Names(task.name, context))
     return _validated(operation.options, expansion, f"task {task.name}: with")
 
 
@@ -120,6 +120,16 @@ def route_options(route: Route, connector: Connector, environ: Mapping[str, str]
     if connector.route is None:
         raise ConfigError(f"alert route {route.to}: {connector.name} is no notifier")
     return _validated(connector.route, substitute(route.options, environ, None), f"alert route {route.to}")
+
+
+def _filled(
+    model: type[Options], written: Mapping[str, Any], environ: Mapping[str, str], names: Mapping[str, str] | None
+) -> Expansion:
+    """Fill in variables and names, but for the texts that their connector wants as they were written."""
+    kept = {name: value for name, value in written.items() if name in model.verbatim and isinstance(value, str)}
+    expansion = substitute({name: value for name, value in written.items() if name not in kept}, environ, names)
+    expansion.value = {name: kept.get(name, expansion.value.get(name)) for name in written}
+    return expansion
 
 
 def _validated(model: type[Options], expansion: Expansion, place: str) -> Options:

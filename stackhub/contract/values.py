@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -33,15 +33,21 @@ class Settings(BaseSettings):
 
     Subclass it with ``model_config = SettingsConfigDict(env_prefix="FIVETRAN_")`` and fields without the prefix.
     Secrets are ``SecretStr``. ``further_variables = True`` lets the file hold any other variable, handed to the
-    connector in ``further`` (dbt's ``env_var()``) and treated as secrets.
+    connector in a field ``further`` of its own (dbt's ``env_var()``) and treated as secrets.
     """
 
+    further_variables: ClassVar[bool] = False
     model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Options(BaseModel):
-    """The base of what stands under ``with:`` (and in an alert route): unknown keys are errors."""
+    """The base of what stands under ``with:`` (and in an alert route): unknown keys are errors.
 
+    ``verbatim`` names options in which, where they are one text, ``${VAR}`` and ``{{ }}`` are left alone: a shell has
+    variables of its own, and a value put into its text would be read as code.
+    """
+
+    verbatim: ClassVar[frozenset[str]] = frozenset()
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 

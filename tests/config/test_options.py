@@ -1,5 +1,6 @@
 """Options at the moment of the call, and the secrets that must not stand in a file."""
 
+import importlib
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -114,3 +115,14 @@ def test_a_literal_secret_is_told_beside_other_faults():
     told = {fault.text for fault in check_options(model, {"url": "db://u:p@h", "wrong": 1}, ENVIRON, None).faults}
     assert "is a secret and must not stand in a file: use ${VAR}" in told
     assert len(told) == 2
+
+
+def test_a_text_that_its_connector_reads_as_code_is_left_as_written():
+    shell = importlib.import_module("stackhub_shell").connector
+    text, listed = 'psql "${DB}"', ["psql", "${DB}"]
+
+    as_text = job_options(task("shell", "run", command=text), shell, ENVIRON, RUN)
+    as_list = job_options(task("shell", "run", command=listed), shell, ENVIRON, RUN)
+
+    assert as_text.command == text
+    assert as_list.command == ("psql", "db://u:secret-9931@h")

@@ -180,3 +180,20 @@ def test_it_is_looked_at_often_and_found_at_once():
     assert limits.first_look.total_seconds() <= 0.2
     assert connector.operations["run"].settle.total_seconds() == 0
     assert connector.sandbox(None) is None
+
+
+async def test_what_a_text_for_bash_names_is_handed_over_and_never_read_as_code(grounds, jobs, monkeypatch):
+    monkeypatch.setenv("SHOP_PATH", "$(echo pwned); echo pwned")
+    monkeypatch.setenv("SHOP_OTHER", "not named")
+
+    await answer_to(grounds, jobs, 'echo "${SHOP_PATH}"; echo "${SHOP_NONE:-default}"; env | grep -c SHOP_OTHER')
+
+    assert jobs.read_log(jobs._launcher.find("key"), 0, 200)[0] == "$(echo pwned); echo pwned\ndefault\n0\n"
+
+
+def test_the_names_of_a_run_are_refused_in_a_text_for_bash():
+    with pytest.raises(ValidationError, match="STACKHUB_RUN"):
+        ShellRun(command="echo {{ run.id }}")
+
+    assert ShellRun(command="docker ps --format '{{.Names}}'").command
+    assert ShellRun(command=["echo", "{{ run.id }}"]).command
