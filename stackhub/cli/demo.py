@@ -131,9 +131,9 @@ async def _need_dbt(house: "House", known: anyio.Event) -> None:
 
     dbt = house.engine.lanes.open["dbt"].connector
     missing = [one for one in await dbt.check() if not one.ok] if isinstance(dbt, Probe) else []
-    known.set()
     if missing:
         raise ConfigError(*(Problem("demo", one.detail or one.remedy) for one in missing))
+    known.set()
 
 
 def _complaints(log: Path) -> Sequence[str]:
