@@ -6,10 +6,11 @@ from typing import Annotated, Any, Final, cast
 
 import anyio
 from fastapi import APIRouter, Header, HTTPException, Request
+from msgspec import MsgspecError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from stackhub.engine.engine import Engine
-from stackhub.model.codec import dump
+from stackhub.model.codec import dump, load
 from stackhub.server.finding import (
     Caller,
     RunId,
@@ -30,11 +31,13 @@ router = APIRouter(responses=answers(400, 404, 408, 409, 413, 415))
 
 
 def _keepable(given: dict[str, Any]) -> dict[str, Any]:
-    """Refuse what cannot be kept: numbers of a thousand digits, halves of letters, lists without end."""
+    """Refuse what would not be the same once kept: infinities, halves of letters, lists without end."""
     try:
-        dump(given)
-    except (OverflowError, RecursionError, TypeError, UnicodeEncodeError, ValueError) as err:
+        same = load(dict[str, Any], dump(given)) == given
+    except (MsgspecError, OverflowError, RecursionError, TypeError, ValueError) as err:
         raise ValueError("holds a value that cannot be kept") from err
+    if not same:
+        raise ValueError("holds a value that cannot be kept")
     return given
 
 

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Annotated, Final
 
 import anyio.to_thread
+import structlog
 from fastapi import APIRouter, HTTPException, Path, Query, Request
 
 from stackhub.contract import Logs
@@ -17,6 +18,7 @@ from stackhub.server.why import why_view
 from stackhub.store import queries, shown
 from stackhub.store.shown import LaneSeen
 
+log = structlog.get_logger()
 LONGEST_WAIT: Final = 30.0  # seconds, for events
 MOST_LOG: Final = 1_000_000  # bytes of a log in one answer
 
@@ -131,8 +133,10 @@ async def read_log(
     if held is not None and isinstance(held.connector, Logs) and step.handle is not None:
         try:
             text, following = await anyio.to_thread.run_sync(held.connector.read_log, step.handle, offset, most)
-        except (OSError, LookupError, ValueError):  # its files are gone, or not of this machine
+        except OSError:  # its files are gone, or not of this machine
             pass
+        except Exception:  # a bug, but in a plugin: its history is left
+            log.exception("bug in a connector", instance=step.instance, verb="read_log")
         else:
             return _log(open_run, task, "job", request.app.state.hide(text), offset, following)
     events = await engine.store.read(partial(queries.events, run_id=open_run.run.id))
