@@ -8,41 +8,52 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final, cast
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, cast
 
 import anyio
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-CONNECTIONS: Final = 256  # of each door
-HEADER_BYTES: Final = 65_536
-HEADER_SECONDS: Final = 15.0
 IDLE_SECONDS: Final = 15  # of a connection that is kept alive between requests
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What callers of one door may take."""
+
+    connections: int = 256
+    header_bytes: int = 65_536
+    header_seconds: float = 15.0  # until a request is told, its body aside
+
+
+_BOUNDS: Final = Bounds()
 
 
 class Patient(HttpToolsProtocol):
     """One connection, with bounds."""
 
+    bounds: ClassVar[Bounds] = _BOUNDS
     _size = 0
     _hurry: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Begin, if there are not too many."""
         super().connection_made(transport)
-        if len(self.connections) > CONNECTIONS:
+        if len(self.connections) > self.bounds.connections:
             transport.abort()
             return
-        self._hurry = self.loop.call_later(HEADER_SECONDS, self._too_slow)
+        self._hurry = self.loop.call_later(self.bounds.header_seconds, self._too_slow)
 
     def data_received(self, data: bytes) -> None:
         """Read on; while a request is not yet told, the clock ticks and the bytes are counted."""
         if self._hurry is None and self._idle():
-            self._hurry = self.loop.call_later(HEADER_SECONDS, self._too_slow)
+            self._hurry = self.loop.call_later(self.bounds.header_seconds, self._too_slow)
         if self._hurry is not None:
             self._size += len(data)
         super().data_received(data)
-        if self._hurry is not None and self._size > HEADER_BYTES:
+        if self._hurry is not None and self._size > self.bounds.header_bytes:
             self.transport.abort()
 
     def on_headers_complete(self) -> None:
@@ -71,14 +82,17 @@ class Patient(HttpToolsProtocol):
             self.transport.abort()
 
 
+# --- the server -------------------------------------------------------------------------------------------------------
+
+
 class Server(uvicorn.Server):
     """uvicorn without signal handlers, and asleep while nothing happens."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, bounds: Bounds) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                http=Patient,
+                http=type("Bounded", (Patient,), {"bounds": bounds}),
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -116,10 +130,15 @@ class Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def served(doors: Sequence[tuple[ASGIApp, socket.socket]], *, patience: float) -> AsyncIterator[None]:
+async def served(
+    doors: Sequence[tuple[ASGIApp, socket.socket]],
+    *,
+    patience: float,
+    bounds: Bounds = _BOUNDS,
+) -> AsyncIterator[None]:
     """Serve each app on its socket for as long as the block lasts; requests under way get ``patience`` seconds more."""
     async with anyio.create_task_group() as group:
-        servers = [Server(app) for app, _ in doors]
+        servers = [Server(app, bounds) for app, _ in doors]
         for server, (_, listener) in zip(servers, doors, strict=True):
             group.start_soon(server.serve, [listener])
         for server in servers:

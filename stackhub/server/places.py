@@ -58,8 +58,10 @@ def socket_path(state: Path) -> Path:
 
 
 @contextmanager
-def bound_socket(state: Path) -> Iterator[socket.socket]:
+def bound_socket(state: Path, *, elsewhere: Path | None = None) -> Iterator[socket.socket]:
     """Hold the Unix socket in ``state``, which only its owner can open. Call it while holding ``hub.lock``.
+
+    ``elsewhere`` is where a short path is made when the one in ``state`` is too long; by default among temporary files.
 
     Raises:
         ConfigError: it cannot be made there.
@@ -70,7 +72,7 @@ def bound_socket(state: Path) -> Iterator[socket.socket]:
         with suppress(OSError):  # a mounted volume may not be ours to change; the socket itself is closed to others
             state.chmod(0o700)
         _remove_stale(path)
-        at = Path(tempfile.mkdtemp(prefix=_OURS)) / SOCKET if _too_long(path) else path
+        at = Path(tempfile.mkdtemp(prefix=_OURS, dir=elsewhere)) / SOCKET if _too_long(path) else path
         os.fchmod(made.fileno(), 0o600)  # so that it is never open to others, not even for a moment
         made.bind(str(at))
         at.chmod(0o600)
