@@ -28,9 +28,7 @@ if TYPE_CHECKING:  # heavy: a first line is printed before they are imported
     from stackhub.cli.demo_house import House
     from stackhub.cli.demo_scenes import Play
 
-TITLE: Final = (
-    "stackhub demo: Fivetran and Airbyte load a shop, dbt builds its marts, Slack and PagerDuty hear of trouble"
-)
+TITLE: Final = "stackhub demo: two vendors load a shop, dbt builds its marts, Slack and PagerDuty hear of trouble"
 HEAD_START: Final = 0.3  # seconds in which it is known that there is no dbt; asking one for its version takes longer
 COMPLAINTS: Final = 15  # lines of the daemon's log that are shown when something went wrong
 
@@ -152,8 +150,9 @@ def _ways(keep: Path | None) -> list[tuple[str, str]]:
     command = f"{name} --config {_near(keep or demo_directory())}"
     return [
         (f"{command} check", "the configuration, checked as a compiler would"),
-        (f"{command} plan", "what its pipeline will do, and why in this order"),
-        (f"{command} serve", f"the daemon, while `{name} sandbox` plays the vendors"),
+        (f"{command} plan", "what its pipeline does, and why in this order"),
+        (f"{command} sandbox", "the vendors, in a terminal of their own"),
+        (f"{command} serve", "the daemon, beside them"),
     ]
 
 

@@ -6,7 +6,7 @@ Nothing here is pretended: the scenes script what the vendors do and start runs,
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -35,6 +35,7 @@ ALLOWED: Final = 5.0  # seconds from a run's start to its end, in the scene that
 OVER: Final = 3.0  # seconds by which the extract alone is late there
 LONGEST: Final = 180.0  # seconds that a scene may take before something is wrong with it
 TELLING: Final = 10.0  # seconds for messages to arrive
+SOON: Final = timedelta(seconds=0.1)
 INBOXES: Final = ("slack", "pagerduty")
 
 
@@ -123,8 +124,8 @@ async def good(play: Play) -> None:
         await play.house.engine.drained(TELLING)
         play.must(not any(play.house.shown(vendor) for vendor in INBOXES), "somebody was told of a good run")
         text = (
-            f"{sum(play.house.landed.values()):,} rows landed. dbt started {waited(run)} after the last of them: "
-            f"{await _built(play, run)}. Nobody is told, since nothing is wrong."
+            f"{sum(play.house.landed.values()):,} rows landed. dbt started {waited(run)}: "
+            f"{await _built(play, run)}. Nobody is told."
         )
         demo_picture.outcome(play.out, text)
         return
@@ -158,9 +159,7 @@ async def failing(play: Play) -> None:
 
 async def late(play: Play) -> None:
     """Play a run that misses its deadline because an extract is slow; then it lands, and all is well again."""
-    story = (
-        f"The password is mended, but orders is slow; the SLA is now {ALLOWED:g}s, an edit that is taken up at once."
-    )
+    story = f"The password is mended, but orders is slow, and the SLA was edited to {ALLOWED:g}s."
     demo_picture.scene(play.out, 3, "A late one", story)
     play.script(orders=(Turn(seconds=ALLOWED + OVER),))
     before = await play.house.allow(f"{ALLOWED:g}s")
@@ -216,10 +215,10 @@ async def reckoning(play: Play) -> None:
 
 
 def waited(run: OpenRun) -> str:
-    """Say how long dbt was kept waiting after the last extract had landed."""
+    """Say how soon dbt was started after the last extract had landed."""
     landed = max(at for name in EXTRACTS if (at := run.steps[name].ended_at))
-    began = run.steps[MARTS].began_at
-    return words.length(began - landed if began else None)
+    began = run.steps[MARTS].began_at or landed
+    return f"{words.length(began - landed)} after the last of them" if began - landed > SOON else "at once"
 
 
 def _is_late(play: Play) -> bool:
