@@ -76,15 +76,9 @@ class BuildOptions(TestOptions):
     full_refresh: bool = False
 
 
-class PartialOptions(BuildOptions):
-    """What a command takes of which a part may be run: the hub widens ``exclude`` by what did not land."""
-
-    partial: Annotated[bool, Field(description="build what does not depend on a failed extract, owe the rest")] = False
-
-
 OPTIONS: Final[Mapping[str, type[SelectOptions]]] = {
-    "build": PartialOptions,
-    "run": PartialOptions,
+    "build": BuildOptions,
+    "run": BuildOptions,
     "test": TestOptions,
     "seed": BuildOptions,
     "snapshot": TestOptions,
