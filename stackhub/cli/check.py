@@ -108,7 +108,7 @@ def _show(tried: Sequence[Tried]) -> None:
             one.instance,
             Text(good, style="green") if one.ok else Text(bad, style="bold red"),
             one.name,
-            Text(words.first_line(one.detail), style="dim").append(f" {one.remedy}".rstrip(), style="default"),
+            Text(words.clean(one.detail), style="dim").append(f"\n{one.remedy}".rstrip(), style="default not dim"),
         )
         for one in tried
     ]
@@ -186,10 +186,10 @@ def _match(instance: str, place: str, asked: str, held: Sequence[Connection]) ->
         names = sorted({one.name for one in held})
         near = difflib.get_close_matches(asked, names, n=3) or names[:LISTED]
         remedy = f"name one of: {', '.join(near)}" if near else "the account shows none to this key"
-        return Tried(instance=instance, name=name, ok=False, detail=f"there is no {asked!r};", remedy=remedy)
+        return Tried(instance=instance, name=name, ok=False, detail=f"there is no {asked!r}", remedy=remedy)
     if len(found) > 1:
         remedy = f"name it by its id: {', '.join(one.id for one in found)}"
-        return Tried(instance=instance, name=name, ok=False, detail=f"{asked!r} are {len(found)};", remedy=remedy)
+        return Tried(instance=instance, name=name, ok=False, detail=f"{asked!r} are {len(found)}", remedy=remedy)
     [one] = found
     detail = f"{asked} is {one.health.value}{f': {one.note}' if one.note else ''}"
     good = one.health in {Health.OK, Health.UNKNOWN}

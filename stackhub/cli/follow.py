@@ -53,9 +53,17 @@ class Source(Protocol):
         """Ask for its end."""
         ...
 
-    def stuck(self) -> str:
-        """Say why it cannot go on; "" while it can."""
+    def stuck(self) -> "Stuck | None":
+        """Say why it cannot go on; None while it can."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stuck:
+    """Why a run cannot go on."""
+
+    reason: str  # in a few words: it stands in the history
+    detail: str
 
 
 @dataclass(slots=True)
@@ -104,11 +112,11 @@ async def follow(source: Source, screen: Screen, keys: Keys) -> tuple[OpenRun | 
             await _cancel(source, screen, "interrupted at the command line")
         why = source.stuck()
         since = (since or monotonic()) if why else None
-        if since is not None and monotonic() - since > source.patience:
+        if why is not None and since is not None and monotonic() - since > source.patience:
             if source.ours and not asked:
                 asked = monotonic()
-                screen.say(why)
-                await _cancel(source, screen, why)
+                screen.say(f"{why.detail}; nothing else can go on, so the run is cancelled")
+                await _cancel(source, screen, why.reason)
             elif monotonic() - asked > STOPPING:
                 return found, How.STUCK
         await source.wait()
@@ -148,14 +156,14 @@ class Remote:
         if await asking.obeyed(self.hub, wish) is None:
             await asking.keep(self.hub, wish)
 
-    def stuck(self) -> str:
+    def stuck(self) -> Stuck | None:
         """Say that nobody attends it."""
         if not self.hub.database_url.get_secret_value().startswith("sqlite"):
-            return ""  # a hub on any machine may
-        gone = holder(self.hub.state_dir / asking.LOCK) is None
-        return (
-            f"nobody attends run {self.run} any more: it goes on when a daemon starts (stackhub serve)" if gone else ""
-        )
+            return None  # a hub on any machine may
+        if holder(self.hub.state_dir / asking.LOCK) is not None:
+            return None
+        detail = f"nobody attends run {self.run} any more: it goes on when a daemon starts (stackhub serve)"
+        return Stuck(reason="nobody attends it", detail=detail)
 
 
 # --- here ------------------------------------------------------------------------------------------------------------
@@ -184,11 +192,14 @@ class Local:
         with suppress(Refused):  # it has just ended by itself
             await self.engine.commands.submit("cancel", {"run": self.run, "reason": reason}, asking.somebody())
 
-    def stuck(self) -> str:
+    def stuck(self) -> Stuck | None:
         """Say which accounts refuse us, when nothing else can go on."""
         circuits = {name: held.lane.health.circuit for name, held in self.engine.lanes.open.items() if held.lane}
         refusing = refused(self.engine.board.runs(self.pipeline), circuits)
-        return "; ".join(f"{name} refuses our credentials: {error}" for name, error in refusing.items())
+        if not refusing:
+            return None
+        detail = "; ".join(f"{name} refuses our credentials: {error}" for name, error in refusing.items())
+        return Stuck(reason=f"credentials refused by {', '.join(refusing)}", detail=detail)
 
 
 def refused(runs: list[OpenRun], circuits: Mapping[str, Circuit]) -> dict[str, str]:

@@ -144,7 +144,9 @@ def following(where: Where, pipeline: str, *, many: int, as_json: bool) -> int:
     _list_ticks(ticks, now)
     for one in sorted(known):
         _tell_others(known[one], pipeline, {s.pipeline for s in mine})
-    if not in_force and known:
+    if not known:
+        print(f"no pipelines: write one to {where.directory / 'pipelines'}")
+    elif not in_force:
         print("\nas configured: no daemon has ever run here, and schedules fall due only while one does")
     return 0
 

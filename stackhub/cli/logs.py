@@ -117,7 +117,7 @@ def _history(reader: Reader, step: Step, hide: Redactor) -> str:
         for line in reader(partial(queries.events, run_id=step.run))
         if line.task == step.task
     )
-    return hide("".join(lines))
+    return hide("".join(lines) or f"{words.said(step.state)}: {step.note}\n")
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def steps(
             _name(step, branch.prefix, out),
             _state(step),
             Text(words.length(took(step, now))),
-            Text(f"usually {words.length(usual[step.task])}" if step.task in usual else "", style="dim"),
+            Text(_usually(step, usual), style="dim"),
             _note(step, open_run, out),
         )
     if hidden:
@@ -69,6 +69,12 @@ def note(step: Step, open_run: OpenRun) -> str:
         said,
     ]
     return ", ".join(part for part in parts if part)
+
+
+def _usually(step: Step, usual: Mapping[str, float]) -> str:
+    """Say how long it usually takes, unless it took no time for a reason."""
+    told = step.task in usual and (step.state in OPEN or step.began_at is not None)
+    return f"usually {words.length(usual[step.task])}" if told else ""
 
 
 def _name(step: Step, prefix: str, out: Console) -> Text:

@@ -152,4 +152,4 @@ def way_out(open_run: OpenRun, failed: list[str]) -> list[str]:
     if run.ended_at is None or run.state == "succeeded":
         return []
     looks = [f"stackhub logs {run.id}.{name}" for name in failed[:1]]
-    return [*looks, f"stackhub why {run.id}", f"stackhub retry {run.id}"]
+    return [*looks, f"stackhub why {run.id}", f"stackhub retry {run.id} --wait"]

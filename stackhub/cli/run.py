@@ -87,7 +87,8 @@ def _unfinished(source: Source, how: How) -> int:
     if how is How.LEFT:
         exits.say("left: the run and its jobs go on")
         return exits.INTERRUPTED
-    exits.say(source.stuck() or "it cannot go on")
+    why = source.stuck()
+    exits.say(why.detail if why else "it does not end")
     return exits.FAILED
 
 
@@ -117,7 +118,7 @@ async def _here(
         anyio.create_task_group() as group,
     ):
         group.start_soon(keys.listen)
-        _tell_older(engine, out)
+        _tell_others(engine, "", out, "found open, and attended as well")
         made = await engine.commands.submit(wish.kind, wish.args, asking.somebody())
         accepted(Done(result=made))
         usual = await store.read(partial(queries.usual, pipeline=pipeline))
@@ -131,18 +132,18 @@ async def _here(
         if found is not None and how is not How.LEFT:
             progress.summary(out, found, usual, picture.failures(found, nodes))
             await _told(engine, out, keys)
+        _tell_others(engine, source.run, out, "still open: attended again by the next hub")
         group.cancel_scope.cancel()
     if as_json and found is not None:
         words.document(show_view(found, events, nodes, usual, datetime.now(UTC)))
     return code
 
 
-def _tell_older(engine: Engine, out: Console) -> None:
-    older = engine.board.runs()
-    if older:
-        names = words.listed(f"{one.run.pipeline} {one.run.id}" for one in older)
-        said = f"{words.counted(len(older), 'run')} left open by an earlier hub: attended as well ({names})"
-        out.print(Text(said, style="dim"), soft_wrap=True)
+def _tell_others(engine: Engine, mine: str, out: Console, what: str) -> None:
+    others = [one for one in engine.board.runs() if one.run.id != mine]
+    if others:
+        names = words.listed(f"{one.run.pipeline} {one.run.id}" for one in others)
+        out.print(Text(f"{words.counted(len(others), 'other run')} {what}: {names}", style="dim"), soft_wrap=True)
 
 
 async def _told(engine: Engine, out: Console, keys: Keys) -> None:
@@ -151,6 +152,11 @@ async def _told(engine: Engine, out: Console, keys: Keys) -> None:
     with anyio.CancelScope() as scope:
         keys.wake = scope.cancel
         await engine.drained(TELLING)
+    sent = await engine.store.read(partial(shown.outbox, state="sent"))
+    heard = {one.instance: one.message for one in reversed(sent) if one.created_at >= engine.started_at}
+    for instance, message in sorted(heard.items()):
+        said = f"told {instance}: {message.title} ({message.event})"
+        out.print(Text(words.clean(said), style="dim"), soft_wrap=True)
     waiting = await engine.store.read(partial(shown.outbox, state="pending"))
     lost = await engine.store.read(partial(shown.outbox, state="undeliverable"))
     for one in [*(one for one in waiting if one.due <= until or one.attempts), *lost]:
