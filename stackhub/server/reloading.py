@@ -5,7 +5,6 @@ incident of the hub's own until a good one follows; what was in force stays so.
 """
 
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -25,10 +24,25 @@ from stackhub.store.transaction import Transaction
 
 log = structlog.get_logger()
 LOOK: Final = 1.0  # seconds between looks at the directory
-STILL: Final = timedelta(seconds=2)
+STILL: Final = 2.0  # seconds without a change, after which one is applied
 KEY: Final = "hub"  # the incident's
 ONCE: Final = ("host", "port", "database_url", "state_dir")  # settings that only a restart changes
 LISTED: Final = 20  # problems in one message
+
+
+class Stillness:
+    """Says when a directory that has changed has been left alone for a while. Pure but for its memory."""
+
+    def __init__(self, in_force: DirectoryState) -> None:
+        self.in_force = in_force  # as it was when it was read last
+        self._seen = in_force
+        self._since = 0.0
+
+    def is_due(self, found: DirectoryState, now: float) -> bool:
+        """Look at the directory as it is at ``now``, in seconds; say whether it is to be read."""
+        if found != self._seen:
+            self._seen, self._since = found, now
+        return found != self.in_force and now - self._since >= STILL
 
 
 class Reloader:
@@ -49,7 +63,7 @@ class Reloader:
         self._read = read
         self._applied = applied
         self._began_with = engine.in_force.configuration.hub
-        self._in_force = seen
+        self._still = Stillness(seen)
         self._bell = Bell()
         self._turn = anyio.Lock()
 
@@ -62,14 +76,10 @@ class Reloader:
 
         ``starting`` and ``done`` are called around each.
         """
-        seen, since = self._in_force, self._engine.clock.since_boot()
         while True:
             asked = await self._bell.wait(LOOK)
-            now, found = self._engine.clock.since_boot(), await anyio.to_thread.run_sync(self._look)
-            if found != seen:
-                seen, since = found, now
-            changed = seen != self._in_force and now - since >= STILL.total_seconds()
-            if asked or changed:
+            found = await anyio.to_thread.run_sync(self._look)
+            if self._still.is_due(found, self._engine.clock.since_boot()) or asked:
                 starting()
                 await self.now()
                 done()
@@ -83,7 +93,7 @@ class Reloader:
     async def now(self) -> str:
         """Read the directory and apply it; return why it is refused, "" when it is in force."""
         async with self._turn:
-            self._in_force = await anyio.to_thread.run_sync(self._look)
+            self._still.in_force = await anyio.to_thread.run_sync(self._look)
             try:
                 found = await anyio.to_thread.run_sync(self._read)
             except ConfigError as err:
