@@ -130,6 +130,11 @@ def only(pipeline: Pipeline, names: tuple[str, ...]) -> Pipeline:
     return replace(pipeline, tasks=tasks)
 
 
+def is_part(run: Run) -> bool:
+    """Say whether a run was made of a part of its pipeline: its success says nothing of the whole."""
+    return bool(run.origin.get("only"))
+
+
 def with_options(pipeline: Pipeline, changes: Mapping[str, Mapping[str, Any]]) -> Pipeline:
     """Return the pipeline with some tasks' options replaced, once.
 

@@ -40,7 +40,14 @@ class Skip:
     shared: bool = False
 
 
-Order: TypeAlias = Begin | Cancel | Skip
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Back:
+    """An account answers again: what could not be started there need not wait any longer."""
+
+    instance: str
+
+
+Order: TypeAlias = Begin | Cancel | Skip | Back
 """What people, and the engine, may ask of a run."""
 
 
@@ -98,14 +105,11 @@ def decide(before: OpenRun, told: Sequence[Heard | Order], rules: Mapping[str, R
                 steps[name] = stop(
                     steps[name], rules[name], Stop.SKIP, now, f"skipped: {item.reason}", shared=item.shared
                 )
+            case Back(instance=instance):
+                steps = {name: _tried_now(step, instance, now) for name, step in steps.items()}
             case _:
                 pass
-    if run.state is RunState.QUEUED and steps and all(step.state in TERMINAL for step in steps.values()):
-        run = run.move(RunState.RUNNING, started_at=now)  # nothing is left to wait a turn for
-    if run.state is RunState.RUNNING:
-        steps = {name: _due(step, now) for name, step in steps.items()}
-        steps = _unlocked(before.pipeline, steps, now)
-        run = _end(run, steps, now)
+    run, steps = _carried_on(before.pipeline, run, steps, now)
     changed = tuple(
         step for name, step in steps.items() if step is not before.steps[name] and step != before.steps[name]
     )
@@ -114,6 +118,15 @@ def decide(before: OpenRun, told: Sequence[Heard | Order], rules: Mapping[str, R
     moments = _moments(before, run, changed)
     after = replace(before, run=replace(run, version=run.version + 1), steps=steps)
     return Decision(open=after, changed=changed, moments=moments)
+
+
+def _carried_on(pipeline: Pipeline, run: Run, steps: dict[str, Step], now: datetime) -> tuple[Run, dict[str, Step]]:
+    if run.state is RunState.QUEUED and steps and all(step.state in TERMINAL for step in steps.values()):
+        run = run.move(RunState.RUNNING, started_at=now)  # nothing is left to wait a turn for
+    if run.state is not RunState.RUNNING:
+        return run, steps
+    steps = _unlocked(pipeline, {name: _due(step, now) for name, step in steps.items()}, now)
+    return _end(run, steps, now), steps
 
 
 def _cancelled(
@@ -137,6 +150,11 @@ def _cancelled(
         if step.state not in TERMINAL and step.stop is not Stop.CANCEL
     }
     return run, {**steps, **stopped}
+
+
+def _tried_now(step: Step, instance: str, now: datetime) -> Step:
+    waits = step.state is StepState.READY and step.stalls > 0 and step.due is not None and step.due > now
+    return step.move(StepState.READY, due=now) if waits and step.instance == instance else step
 
 
 def _due(step: Step, now: datetime) -> Step:

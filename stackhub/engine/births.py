@@ -1,18 +1,21 @@
 """How a run comes into the world: the run, its deadlines and its first line of history, as rows of one transaction."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Any
 
+import anyio
+
 from stackhub.clock import Clock
 from stackhub.decide import create
-from stackhub.decide.deadline import deadlines
+from stackhub.decide.deadline import Kind, deadlines
 from stackhub.decide.ends import Rule
 from stackhub.decide.run import Begin, decide
 from stackhub.engine.board import Board
 from stackhub.model.ids import Ids
 from stackhub.model.pipeline import Pipeline
-from stackhub.model.run import Interval, OpenRun, Trigger
+from stackhub.model.run import Interval, OpenRun, Run, Trigger
 from stackhub.store import transaction as tx
 from stackhub.store.rows import happened, run_made
 from stackhub.store.tables import micros
@@ -26,6 +29,18 @@ class Births:
         self._board = board
         self._clock = clock
         self._ids = ids
+        self._turns: dict[str, anyio.Lock] = {}
+
+    @asynccontextmanager
+    async def turn(self, *pipelines: str) -> AsyncIterator[None]:
+        """Hold these pipelines while runs of them are made, committed and adopted, or a queued one is begun.
+
+        Whether a run may begin hangs on the others there are, so two must not be made without knowing of each other.
+        """
+        async with AsyncExitStack() as stack:
+            for name in sorted(set(pipelines)):
+                await stack.enter_async_context(self._turns.setdefault(name, anyio.Lock()))
+            yield
 
     def new(
         self,
@@ -41,9 +56,10 @@ class Births:
         origin: Mapping[str, Any] | None = None,
         behind: bool = False,
     ) -> tuple[OpenRun, list[Op]]:
-        """Make a run and its rows. Without an interval it stands for what came since ``last_end``.
+        """Make a run and its rows, in its pipeline's `turn`.
 
-        ``behind`` says that another run of the pipeline is being made in the same transaction.
+        Without an interval it stands for what came since ``last_end``. ``behind`` says that another run of the
+        pipeline is being made in the same transaction.
         """
         now = self._clock.now()
         made = create.new(
@@ -78,6 +94,18 @@ class Births:
         if made.pipeline.sla is not None and not run.retry_of:
             ops += deadline_rows(made.pipeline, run.interval, created_at=now, tick=run.tick, run_id=run.id)
         return made, [*run_made(made), *ops]
+
+
+def put_off(run: Run, pipeline: Pipeline) -> list[Op]:
+    """Return the deadline that counts from a run's start, now that it has begun after a wait."""
+    if pipeline.sla is None or run.tick is not None or run.started_at is None:
+        return []
+    found = deadlines(pipeline.sla, tick=None, started_at=run.started_at, created_at=run.created_at)
+    return [
+        Op(tx.DEADLINE_PUT_OFF, {"id": f"{run.id}:{one.kind}", "at": micros(one.at)})
+        for one in found
+        if one.kind is Kind.MAX_DURATION
+    ]
 
 
 def deadline_rows(

@@ -37,6 +37,10 @@ class Keeper(Protocol):
         """Commit. Raises `StaleRun` or `LostLane`; nothing was committed then."""
         ...
 
+    async def note(self, before: OpenRun, told: Sequence[Item]) -> None:
+        """Commit what was heard beside answers that change nothing: a connector says it once."""
+        ...
+
 
 @dataclass(slots=True)
 class _Slot:
@@ -61,6 +65,7 @@ class Board:
         self._keeper: Keeper | None = None
         self._slots: dict[str, _Slot] = {}
         self._of_instance: dict[str, dict[tuple[str, str], Step]] = {}
+        self._claims: dict[str, str] = {}  # keys of steps that are about to be started -> their pipelines
 
     def attach(self, keeper: Keeper) -> None:
         """Say who commits."""
@@ -73,6 +78,11 @@ class Board:
         self._slots[open_run.run.id] = _Slot(open_run, self._rules(open_run.pipeline))
         self._index(open_run.steps.values())
         self._publish(open_run, tuple(open_run.steps.values()))
+
+    def refresh(self) -> None:
+        """Ask anew what operations promise: the instances have changed."""
+        for slot in self._slots.values():
+            slot.rules = self._rules(slot.open.pipeline)
 
     def get(self, run_id: str) -> OpenRun | None:
         """Return an open run as last committed."""
@@ -88,10 +98,28 @@ class Board:
         """Return the open steps of a lane, those of older runs first."""
         return sorted(self._of_instance.get(instance, {}).values(), key=lambda step: step.run)
 
-    def at_work(self, pipeline: str) -> int:
-        """Count the steps of a pipeline that are at work, over all its runs."""
+    def instances(self) -> set[str]:
+        """Return the instances that open steps need now, or later."""
+        return {name for name, steps in self._of_instance.items() if steps}
+
+    def claim(self, step: Step, pipeline: Pipeline) -> bool:
+        """Take a place for a step that is about to be started; False where its pipeline has none left.
+
+        Lanes decide at the same time, so a place counts as taken before the step is at work. `unclaim` ends it.
+        """
+        if pipeline.max_active is not None and self._at_work(pipeline.name) >= pipeline.max_active:
+            return False
+        self._claims[step.key] = pipeline.name
+        return True
+
+    def unclaim(self, step: Step) -> None:
+        """Say that a step is at work by now, or will not be."""
+        self._claims.pop(step.key, None)
+
+    def _at_work(self, pipeline: str) -> int:
+        """Count the steps of a pipeline that are at work, or about to be, over all its runs."""
         return sum(
-            step.state in AT_WORK
+            step.state in AT_WORK or step.key in self._claims
             for slot in self._slots.values()
             if slot.open.run.pipeline == pipeline
             for step in slot.open.steps.values()
@@ -105,6 +133,10 @@ class Board:
             for key, other in self._of_instance.get(step.instance, {}).items()
             if key != (step.run, step.task)
         )
+
+    def shared_tasks(self, open_run: OpenRun) -> frozenset[str]:
+        """Return the tasks of a run whose job another open step holds as well."""
+        return frozenset(name for name, step in open_run.steps.items() if self.shared(step))
 
     def would_change(self, run_id: str, heard: Heard) -> bool:
         """Say whether hearing this would change anything: a look that brings nothing new costs no commit."""
@@ -150,6 +182,7 @@ class Board:
             heard = [item for item in items if item is not None]
             decision = decide(before, heard, slot.rules, self._clock.now())
             if decision is None:
+                await self._keeper.note(before, items)
                 return
             try:
                 await self._keeper.keep(before, decision, items)

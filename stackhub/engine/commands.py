@@ -3,7 +3,6 @@
 A command's id is the id of the run it makes, so obeying one twice makes one run.
 """
 
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -26,7 +25,6 @@ from stackhub.engine.scheduler import Scheduler
 from stackhub.errors import Refused, StaleRun
 from stackhub.model.codec import dump, load
 from stackhub.model.ids import Ids
-from stackhub.model.pipeline import Told
 from stackhub.model.run import OpenRun, Trigger
 from stackhub.model.step import TERMINAL
 from stackhub.store import configure, queries
@@ -39,7 +37,6 @@ from stackhub.store.transaction import Op, Transaction
 
 log = structlog.get_logger()
 KINDS: Final = frozenset({"trigger", "cancel", "retry", "skip", "pause", "resume", "close", "test"})
-MINE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +78,7 @@ class Commands:
     ids: Ids
     installation: str
     ring: Callable[[], None]  # wakes the outboxes
-    _mine: deque[str] = field(default_factory=lambda: deque(maxlen=MINE))  # asked for here: not the inbox's business
+    _turn: anyio.Lock = field(default_factory=anyio.Lock)  # one is obeyed at a time, so none is obeyed twice
 
     async def submit(self, kind: str, args: Mapping[str, Any], by: str) -> dict[str, Any]:
         """Keep a command and obey it; returns what came of it.
@@ -91,22 +88,21 @@ class Commands:
         """
         if kind not in KINDS:
             raise Refused(f"unknown command {kind!r}")
-        command = Command(id=self.ids.make(self.clock.now()), kind=kind, args=args, by=by)
-        self._mine.append(command.id)
-        await self.store.apply(Transaction().add(kept(command, micros(self.clock.now()))))
-        return await self.obey(command)
+        async with self._turn:
+            command = Command(id=self.ids.make(self.clock.now()), kind=kind, args=args, by=by)
+            await self.store.apply(Transaction().add(kept(command, micros(self.clock.now()))))
+            return await self._obey(command)
 
     async def obey_kept(self) -> None:
-        """Obey what was asked while no hub was there, or what one that died had not got to."""
-        for command in await self.store.read(unobeyed):
-            if command.id in self._mine:
-                continue
-            try:
-                await self.obey(command)
-            except Refused as err:
-                log.warning("a kept command is refused", kind=command.kind, id=command.id, reason=str(err))
+        """Obey what was asked while no hub was there, or what was cut before it was obeyed."""
+        async with self._turn:
+            for command in await self.store.read(unobeyed):
+                try:
+                    await self._obey(command)
+                except Refused as err:
+                    log.warning("a kept command is refused", kind=command.kind, id=command.id, reason=str(err))
 
-    async def obey(self, command: Command) -> dict[str, Any]:
+    async def _obey(self, command: Command) -> dict[str, Any]:
         """Obey a kept command, and keep what came of it."""
         try:
             done = await self._obeyed(command)
@@ -156,15 +152,17 @@ class Commands:
         if args.get("only"):
             pipeline = create.only(pipeline, tuple(args["only"]))
         last = await self.store.read(partial(queries.last_run, pipeline=pipeline.name))
-        made, ops = self.births.new(
-            pipeline,
-            self.in_force.rules(pipeline),
-            Trigger(args.get("trigger", "manual")),
-            last_end=last.interval.end if last else None,
-            run_id=command.id,
-            reason=f"asked for by {command.by}",
-        )
-        return await self._born(command, made, ops)
+        async with self.births.turn(pipeline.name):
+            made, ops = self.births.new(
+                pipeline,
+                self.in_force.rules(pipeline),
+                Trigger(args.get("trigger", "manual")),
+                last_end=last.interval.end if last else None,
+                run_id=command.id,
+                reason=f"asked for by {command.by}",
+                origin={"only": list(args["only"])} if args.get("only") else None,
+            )
+            return await self._born(command, made, ops)
 
     async def _born(self, command: Command, made: OpenRun, ops: Sequence[Op]) -> dict[str, Any]:
         result = {"run": made.run.id, "state": made.run.state.value}
@@ -181,7 +179,7 @@ class Commands:
         open_run = self.board.get(str(command.args["run"]))
         if open_run is None:
             raise Refused(await self._not_open(str(command.args["run"])))
-        shared = frozenset(name for name, step in open_run.steps.items() if self.board.shared(step))
+        shared = self.board.shared_tasks(open_run)
         reason = str(command.args.get("reason") or f"asked for by {command.by}")
         after = await self.board.tell(open_run.run.id, Cancel(reason=reason, shared=shared))
         return {"run": open_run.run.id, "state": after.run.state.value if after else "ended"}
@@ -208,12 +206,11 @@ class Commands:
             latest=latest,
             skip=args.get("skip"),
         )
-        if args.get("from_start"):
-            made = replace(made, run=replace(made.run, origin={**made.run.origin, "from_start": True}))
         if all(step.state in TERMINAL for step in made.steps.values()):
             raise Refused(f"run {old.run.id} has nothing left to do: use --from-start to do all of it again")
-        born, ops = self.births.born(made, self.in_force.rules(made.pipeline))
-        return await self._born(command, born, ops)
+        async with self.births.turn(made.run.pipeline):
+            born, ops = self.births.born(made, self.in_force.rules(made.pipeline))
+            return await self._born(command, born, ops)
 
     async def _skip(self, command: Command) -> dict[str, Any]:
         """``run``; ``task``; ``reason``. Of a run that has failed: a retry that goes on without the task."""
@@ -257,8 +254,8 @@ class Commands:
         await self.store.call(lambda connection: configure.pause(connection, name, reason, now if paused else None))
         line = happened(now, "paused" if paused else "resumed", pipeline=name, text=reason)
         await self.store.apply(Transaction().add(line))
-        self.in_force.known[name] = replace(
-            known, paused_at=now if paused else None, paused_reason=reason if paused else ""
+        self.in_force.known[name] = replace(  # as it is by now: a configuration may have been applied meanwhile
+            self.in_force.known[name], paused_at=now if paused else None, paused_reason=reason if paused else ""
         )
         self.scheduler.bell.ring()
         return {"pipeline": name, "paused": paused}
@@ -270,17 +267,16 @@ class Commands:
         if found is None:
             raise Refused(f"no open incident {wanted!r}")
         why = f"closed by {command.by}: {command.args.get('reason') or 'no reason given'}"
-        async with self.incidents.holding(found.key):
-            transaction = Transaction()
-            change = self.incidents.cease(found.key, list(Told), transaction, why)
-            await self.store.apply(transaction)
-            self.incidents.committed([change])
+        await self.incidents.close(found.key, why, self.store)
         self.ring()
         return {"incident": found.id, "state": "resolved"}
 
     async def _test(self, command: Command) -> dict[str, Any]:
         """``pipeline``: down its routes, or "" for the default ones. The messages say that they are a test."""
-        routes = self.in_force.routes(str(command.args.get("pipeline", "")))
+        pipeline = str(command.args.get("pipeline") or "")
+        if pipeline and self.in_force.active(pipeline) is None:
+            raise Refused(f"no pipeline {pipeline!r}")
+        routes = self.in_force.routes(pipeline)
         if not routes:
             raise Refused("there is no route to test: no notifier has an env file")
         now = self.clock.now()

@@ -9,7 +9,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from stackhub.clock import Clock
-from stackhub.decide import facets
+from stackhub.decide import create, facets
 from stackhub.decide.deadline import Deadline, Kind, Lateness, passed
 from stackhub.engine.bell import Bell
 from stackhub.engine.incidents import Incidents
@@ -117,7 +117,8 @@ def judged(due: OpenDeadline, runs: list[Run], now: datetime) -> Lateness:
 
 
 def _answering(due: OpenDeadline, runs: list[Run]) -> list[Run]:
-    return [run for run in runs if run.id == due.run or due.covers is None or run.interval.end >= due.covers]
+    whole = [run for run in runs if not create.is_part(run)]
+    return [run for run in whole if run.id == due.run or due.covers is None or run.interval.end >= due.covers]
 
 
 def _newest(due: OpenDeadline, runs: list[Run]) -> Run | None:

@@ -27,7 +27,8 @@ from stackhub.engine.deadlines import Deadlines
 from stackhub.engine.incidents import Incidents
 from stackhub.engine.inforce import InForce
 from stackhub.engine.keeper import RunKeeper, Surroundings
-from stackhub.engine.lanes import Lanes, Place
+from stackhub.engine.lanes import Lanes
+from stackhub.engine.opening import Place
 from stackhub.engine.scheduler import Scheduler
 from stackhub.engine.work import Work
 from stackhub.model.ids import Ids
@@ -39,6 +40,8 @@ from stackhub.store.store import Store
 log = structlog.get_logger()
 PULSE: Final = 1.0  # seconds between beats of the loop; `/readyz` looks at the last
 STALE: Final = timedelta(seconds=30)
+ANSWERS: Final = 0.5  # of the grace, for the answers to calls under way when the hub leaves
+GIVING_BACK: Final = 5.0  # seconds
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,16 +73,17 @@ class Engine:
         self.revision = applied.revision
         await self.scheduler.load()
         await self.lanes.bring_to(configuration.instances)
-        await self._retire(applied.retired)
+        self.board.refresh()
+        await self._close_retired()
         self.refused = ""
         return applied
 
-    async def _retire(self, names: tuple[str, ...]) -> None:
-        for name in names:
-            found = self.incidents.open.get(f"pipeline:{name}")
-            if found is not None:
-                args = {"incident": found.id, "reason": "no longer configured"}
-                await self.commands.submit("close", args, "stackhub")
+    async def _close_retired(self) -> None:
+        for key in list(self.incidents.open):
+            kind, _, name = key.partition(":")
+            if kind == "pipeline" and self.in_force.active(name) is None:
+                await self.incidents.close(key, "no longer configured", self.store)
+                self.lanes.ring_outboxes()
 
     def unready(self) -> str:
         """Say why this hub is not ready to be relied on; "" when it is."""
@@ -88,8 +92,9 @@ class Engine:
         if self.beat is None or self.clock.now() - self.beat > STALE:
             return "the loop is stale"
         for name, held in self.lanes.open.items():
-            beat = held.outbox.beat if held.outbox else None
-            if held.outbox is not None and (beat is None or self.clock.now() - beat > 2 * STALE + timedelta(minutes=1)):
+            if held.gate.lost:
+                return f"the lane of {name} is lost: {held.gate.lost}"
+            if held.outbox is not None and (held.outbox.beat is None or self.clock.now() - held.outbox.beat > STALE):
                 return f"the outbox of {name} is stale"
         return ""
 
@@ -121,27 +126,30 @@ async def attend(
     ids: Ids | None = None,
     mute: bool = False,
 ) -> AsyncIterator[Engine]:
-    """Run the engine for as long as the block lasts. ``schedule`` off: nothing starts by itself."""
+    """Run the engine for as long as the block lasts. ``schedule`` off: nothing starts by itself.
+
+    A block that ends by itself lets calls under way be answered, for a share of the hub's grace. One that is cancelled,
+    or fails, does not: what had no answer then is looked for by the next hub.
+    """
     clock, ids = clock or WallClock(), ids or Ids()
     async with anyio.create_task_group() as group:
         engine = await _assembled(configuration, store, environ, state, clock, ids, group, mute=mute)
         async with anyio.create_task_group() as loops:
             loops.start_soon(_pulse, engine)
             loops.start_soon(engine.deadlines.run)
+            loops.start_soon(engine.lanes.run)
             loops.start_soon(watch_inbox, engine.commands)
             if schedule:
                 loops.start_soon(engine.scheduler.run)
                 loops.start_soon(
                     retention.run, store, clock, lambda: engine.in_force.configuration.hub.retention, state
                 )
-            try:
-                yield engine
-            finally:
-                engine.lanes.stop_claiming()
-                loops.cancel_scope.cancel()
-        with anyio.move_on_after(5, shield=True):
-            await engine.lanes.give_back()
+            yield engine
+            loops.cancel_scope.cancel()
+        await engine.lanes.leave(engine.in_force.configuration.hub.grace.total_seconds() * ANSWERS)
         group.cancel_scope.cancel()
+    with anyio.move_on_after(GIVING_BACK, shield=True):
+        await engine.lanes.give_back()
 
 
 async def _assembled(
@@ -189,7 +197,7 @@ async def _assembled(
     keeper = RunKeeper(store, board, incidents, births, clock, around, group)
     board.attach(keeper)
     deadlines = Deadlines(store, incidents, in_force, clock, ring=lanes.ring_outboxes, contact=contact)
-    board.on_moved.append(_ringer(lanes, deadlines))
+    board.on_moved.append(_ringer(board, lanes, deadlines))
     commands = Commands(
         store=store,
         board=board,
@@ -217,18 +225,21 @@ async def _assembled(
     )
     incidents.load(await store.read(queries.open_incidents))
     found = await store.read(queries.open_runs)
-    lanes.attending = True
     await engine.apply(configuration)
+    alone = store.engine.dialect.name == "sqlite"  # its lock was free, so no call of a hub before us is under way
     for open_run in found:
-        board.adopt(_survivor(open_run, clock.now()))
+        board.adopt(_survivor(open_run, clock.now()) if alone else open_run)
+    await lanes.tidy()
+    lanes.take_over()
     for pipeline in sorted({open_run.run.pipeline for open_run in found}):
         await keeper.admit(pipeline)
+    await scheduler.recover()
     await commands.obey_kept()
     return engine
 
 
 def _survivor(open_run: OpenRun, now: datetime) -> OpenRun:
-    """Take over a run of a hub that is known to be dead: the lock was free, so no call of its is under way."""
+    """Take over a run of a hub that is known to be dead."""
     steps = {
         name: _dead_call(step, now) if step.state is StepState.STARTING else step
         for name, step in open_run.steps.items()
@@ -240,9 +251,13 @@ def _dead_call(step: Step, now: datetime) -> Step:
     return replace(step, due=None, call_deadline=min(step.call_deadline or now, now))
 
 
-def _ringer(lanes: Lanes, deadlines: Deadlines) -> Callable[[OpenRun, Sequence[Step]], None]:
+def _ringer(board: Board, lanes: Lanes, deadlines: Deadlines) -> Callable[[OpenRun, Sequence[Step]], None]:
     def ring(open_run: OpenRun, changed: Sequence[Step]) -> None:
-        for name in {step.instance for step in changed}:
+        names = {step.instance for step in changed}
+        if open_run.pipeline.max_active is not None:  # a place may have become free for a step of any lane
+            others = (step for other in board.runs(open_run.run.pipeline) for step in other.steps.values())
+            names |= {step.instance for step in others if step.state is StepState.READY}
+        for name in names:
             lanes.ring(name)
         if open_run.run.version <= 1:
             deadlines.bell.ring()

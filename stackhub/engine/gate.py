@@ -4,33 +4,47 @@ The bucket of a lane taken over from a dead hub begins empty, since nobody knows
 holds across a crash without a commit for every request. A hub that leaves in peace writes down what is left.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 import anyio
 
 from stackhub.clock import Clock
 from stackhub.errors import LostLane, Unavailable
 
+NAP: Final = 1.0  # seconds, at most, between looks at a bucket that fills slowly
+
+
+@dataclass(slots=True)
+class _Turn:
+    """A request's place, taken before the request is made."""
+
+    gate: "LaneGate"
+    spent: bool = False
+
+
+_turn: ContextVar[_Turn | None] = ContextVar("turn", default=None)
+
 
 class LaneGate:
     """Lets requests pass one by one. `Gate` of the contract."""
 
-    def __init__(self, instance: str, clock: Clock, *, rate: float, burst: int) -> None:
+    def __init__(self, instance: str, clock: Clock, *, rate: float, burst: int, tokens: float = 0.0) -> None:
+        """``tokens``: how many requests may go at once now."""
         self.not_before: datetime | None = None
+        self.lost = ""  # why the lane is not ours any more; "" while it is
         self.lease_until: Callable[[], float] = lambda: float("inf")  # on the clock that only grows
         self._instance = instance
         self._clock = clock
         self._rate = rate
         self._burst = max(burst, 1)
-        self._tokens = 0.0
+        self._tokens = min(tokens, self._burst)
         self._filled_at = clock.since_boot()
         self._queue = anyio.Lock()
-
-    def fill(self, tokens: float) -> None:
-        """Say how many requests may go at once now."""
-        self._tokens = min(tokens, self._burst)
-        self._filled_at = self._clock.since_boot()
 
     @property
     def tokens(self) -> float:
@@ -40,23 +54,53 @@ class LaneGate:
         self._filled_at = now
         return self._tokens
 
-    async def turn(self) -> None:
-        """Wait until one request may go. Before a start: once its intent is kept, nothing waits any more."""
-        async with self._queue:
-            missing = 1 - self.tokens
-            if missing > 0:
-                await anyio.sleep(missing / self._rate)
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait until one request may go, and keep its place: once a start's intent is kept, nothing waits any more.
+
+        The first request made within goes without waiting; a place that nothing used, since the connector makes no
+        requests, is given back.
+        """
+        await self._wait()
+        held = _Turn(self)
+        before = _turn.set(held)
+        try:
+            yield
+        finally:
+            _turn.reset(before)
+            if not held.spent:
+                self._tokens = self.tokens + 1
 
     async def __call__(self, *, wait: bool) -> None:
         """Let one request pass; see `Gate`."""
+        held = _turn.get()
+        if held is not None and held.gate is self and not held.spent:
+            self._check()
+            held.spent = True
+            return
         if wait:
-            await self.turn()
-        if self._clock.since_boot() >= self.lease_until():
-            raise LostLane(f"lane {self._instance}: the lease has passed; nothing is sent")
+            await self._wait()
+        else:
+            self._tokens = self.tokens - 1
+        try:
+            self._check()
+        except (LostLane, Unavailable):
+            self._tokens += 1
+            raise
+
+    def _check(self) -> None:
+        if self.lost or self._clock.since_boot() >= self.lease_until():
+            raise LostLane(f"lane {self._instance}: {self.lost or 'the lease has passed'}; nothing is sent")
         rest = self.rest()
         if rest > timedelta():
             raise Unavailable(f"{self._instance} asked for patience", retry_after=rest)
-        self._tokens = self.tokens - 1
+
+    async def _wait(self) -> None:
+        """Take a token, once there is one."""
+        async with self._queue:
+            while (missing := 1 - self.tokens) > 0:  # noqa: ASYNC110 - time itself is the event
+                await anyio.sleep(min(missing / self._rate, NAP))
+            self._tokens -= 1
 
     def rest(self) -> timedelta:
         """Return how long the vendor wants to be left alone from now."""

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from stackhub.engine.gate import LaneGate
 from stackhub.engine.incidents import Incidents
 from stackhub.errors import StaleRun
 from stackhub.model.codec import dump
+from stackhub.model.incident import Facet
 from stackhub.model.pipeline import Told
 from stackhub.store import queries
 from stackhub.store import transaction as tx
@@ -38,6 +39,7 @@ class LaneHealth:
     gate: LaneGate
     stalled: Callable[[], int]  # how many steps wait for this account now
     ring: Callable[[], None]  # wakes the outboxes
+    on_back: Callable[[], None] = lambda: None  # called when the account answers again
     circuit: Circuit = field(default_factory=Circuit)
     heard: Counter[str] = field(default_factory=Counter)  # calls by how they went; for metrics
 
@@ -46,7 +48,7 @@ class LaneHealth:
         self.heard[type(answer).__name__.lower() if isinstance(answer, Exception) else "ok"] += 1
         match answer:
             case Unavailable(retry_after=timedelta() as wait):
-                if await self._be_patient(wait):
+                if await self.be_patient(wait):
                     await self._set(went_badly(self.circuit, answer, self.clock.now()))
             case Unavailable() | ConfigError():
                 await self._set(went_badly(self.circuit, answer, self.clock.now()))
@@ -55,14 +57,20 @@ class LaneHealth:
             case Rejected() | _:
                 await self._set(went_well(self.circuit))
 
-    async def _be_patient(self, wait: timedelta) -> bool:
+    async def be_patient(self, wait: timedelta) -> bool:
         """Leave the vendor alone for so long; say whether that is news."""
         until = self.clock.now() + wait
         if self.gate.not_before is not None and until <= self.gate.not_before + SAME:
             return False
         self.gate.not_before = until
-        await self.store.apply(Transaction().add(self._row()))
+        row = {"b_instance": self.instance, "n_not_before": maybe_micros(until)}
+        await self.store.apply(Transaction().add(Op(tx.LANE_RESTS, row)))
         return True
+
+    def mended(self) -> None:
+        """Somebody has changed the settings: try at once, however long the account was to be left alone."""
+        if self.circuit.open:
+            self.circuit = replace(self.circuit, open_until=self.clock.now())
 
     async def _set(self, circuit: Circuit) -> None:
         if circuit == self.circuit:
@@ -73,9 +81,10 @@ class LaneHealth:
         key = f"instance:{self.instance}"
         while True:
             async with self.incidents.holding(key):
-                transaction = Transaction().add(self._row())
+                row = {"b_instance": self.instance, "n_circuit": dump(circuit)}
+                transaction = Transaction().add(Op(tx.LANE_CIRCUIT, row))
                 change = (
-                    self.incidents.observe(key, self._facet(), transaction)
+                    self.incidents.observe(key, self._facet(circuit), transaction)
                     if circuit.open
                     else self.incidents.cease(key, [Told.STALLED], transaction, f"{self.instance} answers again")
                 )
@@ -90,22 +99,14 @@ class LaneHealth:
             log.warning("an account is down", instance=self.instance, error=circuit.error)
         else:
             log.info("an account is back", instance=self.instance)
+            self.on_back()
         self.ring()
 
-    def _facet(self) -> Any:
-        circuit, now = self.circuit, self.clock.now()
+    def _facet(self, circuit: Circuit) -> Facet:
         return facets.account_down(
-            self.instance, circuit.error, now, refused=circuit.refused, stalled_steps=self.stalled()
-        )
-
-    def _row(self) -> Op:
-        return Op(
-            tx.LANE_MOVED,
-            {
-                "b_instance": self.instance,
-                "n_not_before": maybe_micros(self.gate.not_before),
-                "n_tokens": 0.0,
-                "n_circuit": dump(self.circuit),
-                "n_next_sweep": None,
-            },
+            self.instance,
+            circuit.error,
+            self.clock.now(),
+            refused=circuit.refused,
+            stalled_steps=self.stalled(),
         )

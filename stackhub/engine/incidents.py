@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 import anyio
 
@@ -11,15 +12,19 @@ from stackhub.clock import Clock
 from stackhub.contract import Message, Part
 from stackhub.decide import incident as decide
 from stackhub.decide.incident import Change, Post, RouteIn, Voice
+from stackhub.errors import StaleRun
 from stackhub.model.codec import dump
 from stackhub.model.ids import Ids
 from stackhub.model.incident import Facet, Incident, Knows
 from stackhub.model.pipeline import Told
+from stackhub.store import queries
 from stackhub.store import transaction as tx
 from stackhub.store.rows import happened, incident_kept
 from stackhub.store.store import Store
 from stackhub.store.tables import micros
 from stackhub.store.transaction import Op, Transaction
+
+FALLBACK: Final = "fallback:"  # how the id of a route begins that stands in for another
 
 
 class Incidents:
@@ -97,26 +102,58 @@ class Incidents:
             transaction.add(*self._posted(change, now))
         return change
 
+    async def close(self, key: str, why: str, store: Store) -> None:
+        """End an incident, whatever lasts of it."""
+        while True:
+            async with self.holding(key):
+                transaction = Transaction()
+                change = self.cease(key, list(Told), transaction, why)
+                try:
+                    await store.apply(transaction)
+                except StaleRun:
+                    self.load(await store.read(queries.open_incidents))
+                    continue
+                self.committed([change])
+                return
+
+    def hears(self, incident_id: str, instance: str) -> bool:
+        """Say whether an open incident is told to an instance by a route of its own."""
+        found = self._by_id(incident_id)
+        return found is not None and any(
+            knows.instance == instance and not name.startswith(FALLBACK) for name, knows in found.routes.items()
+        )
+
     async def introduce(
         self, incident_id: str, route: RouteIn, told: Message, transaction: Transaction, store: Store
     ) -> None:
         """Commit ``transaction`` with one more route that knows of an incident, if it is open and new to it."""
-        found = next((incident for incident in self.open.values() if incident.id == incident_id), None)
-        async with self.holding(found.key if found else ""):
-            now = self.open.get(found.key) if found else None
-            if now is None or now.id != incident_id or route.id in now.routes:
-                await store.apply(transaction)
+        found = self._by_id(incident_id)
+        key = found.key if found else ""
+        while True:
+            async with self.holding(key):
+                now = self.open.get(key)
+                if now is None or now.id != incident_id or route.id in now.routes:
+                    await store.apply(transaction)
+                    return
+                knows = Knows(
+                    severity=told.severity,
+                    cause="fallback",
+                    instance=route.instance,
+                    speaks=route.speaks,
+                    options=route.options,
+                )
+                after = replace(now, version=now.version + 1, routes={**now.routes, route.id: knows})
+                whole = Transaction().add(*transaction.ops, incident_kept(after, now.version))
+                try:
+                    await store.apply(whole)
+                except StaleRun:
+                    self.load(await store.read(queries.open_incidents))
+                    continue
+                self.open[key] = after
                 return
-            knows = Knows(
-                severity=told.severity,
-                cause="fallback",
-                instance=route.instance,
-                speaks=route.speaks,
-                options=route.options,
-            )
-            after = replace(now, version=now.version + 1, routes={**now.routes, route.id: knows})
-            await store.apply(transaction.add(incident_kept(after, now.version)))
-            self.open[after.key] = after
+
+    def _by_id(self, incident_id: str) -> Incident | None:
+        return next((incident for incident in self.open.values() if incident.id == incident_id), None)
 
     def _posted(self, change: Change, now: datetime) -> list[Op]:
         ops = []

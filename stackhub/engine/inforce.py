@@ -11,6 +11,7 @@ from stackhub.config.read import Configuration
 from stackhub.contract import Operation, Speaks, StartIs
 from stackhub.decide.ends import Rule
 from stackhub.decide.incident import RouteIn
+from stackhub.engine.incidents import FALLBACK
 from stackhub.model.codec import dump
 from stackhub.model.pipeline import Pipeline, Route
 from stackhub.store.queries import Known
@@ -64,7 +65,7 @@ class InForce:
 
     def routes(self, pipeline: str) -> list[RouteIn]:
         """Return whom to tell of a pipeline; of the hub and its accounts when ``pipeline`` is ""."""
-        known = self.active(pipeline)
+        known = self.known.get(pipeline)  # of a retired one as well: its open runs finish
         given = known.pipeline.alerts if known else None
         wanted = given if given is not None else self.configuration.routes
         return [made for route in wanted if (made := self._route(route)) is not None]
@@ -74,7 +75,7 @@ class InForce:
         for name in self.configuration.fallback:
             made = self._route(Route(to=name)) if name != failing else None
             if made is not None:
-                return replace(made, id=f"fallback:{made.id}")
+                return replace(made, id=f"{FALLBACK}{made.id}")
         return None
 
     def _route(self, route: Route) -> RouteIn | None:

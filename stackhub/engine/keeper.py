@@ -13,12 +13,12 @@ from anyio.abc import TaskGroup
 
 from stackhub.clock import Clock
 from stackhub.contract import Finished, Pending
-from stackhub.decide import facets
+from stackhub.decide import create, facets
 from stackhub.decide.ends import Rule
 from stackhub.decide.incident import Change
 from stackhub.decide.run import Begin, Decision
 from stackhub.decide.step import Heard
-from stackhub.engine.births import Births
+from stackhub.engine.births import Births, put_off
 from stackhub.engine.board import Board, Item, is_first
 from stackhub.engine.incidents import Incidents
 from stackhub.errors import StaleRun
@@ -64,36 +64,41 @@ class RunKeeper:
         self._around = around
         self._group = group
 
+    async def note(self, before: OpenRun, told: Sequence[Item]) -> None:
+        """Commit nodes that were heard of while nothing else changed; see `Keeper`."""
+        with anyio.CancelScope(shield=True):
+            await self._store.apply(Transaction().add(*node_rows(before, told)))
+
     async def keep(self, before: OpenRun, decision: Decision, told: Sequence[Item]) -> None:
         """Commit a decision; see `Keeper`. An answer that was paid for is committed even while we are being stopped."""
         key = f"pipeline:{before.run.pipeline}"
-        born: list[OpenRun] = []
-        async with self._incidents.holding(key):
+        following = self._following(decision)
+        async with self._births.turn(*(pipeline.name for pipeline in following)), self._incidents.holding(key):
             transaction = Transaction(lanes=self._lanes(decision))
             transaction.add(*self._rows(before, decision, told))
-            changes = self._consequences(key, before, decision, transaction)
-            if decision.open.run.state is RunState.SUCCEEDED and decision.ended:
-                born = self._downstream(decision.open, transaction)
+            change = self._consequence(key, before, decision, transaction)
+            born = [self._downstream(pipeline, decision.open, transaction) for pipeline in following]
             try:
                 with anyio.CancelScope(shield=True):
                     await self._store.apply(transaction)
             except StaleRun:
                 self._incidents.load(await self._store.read(queries.open_incidents))
                 raise
-            self._incidents.committed(changes)
-        if any(changes):
+            self._incidents.committed([change])
+            for made in born:
+                self._board.adopt(made)
+        if change is not None:
             self._around.ring()
-        for made in born:
-            self._board.adopt(made)
         if decision.ended:
             self._group.start_soon(self.admit, before.run.pipeline)
 
     async def admit(self, pipeline: str) -> None:
         """Begin the next queued run of a pipeline, if it is its turn."""
-        for open_run in self._board.runs(pipeline):
-            if open_run.run.state is RunState.QUEUED and is_first(self._board, open_run):
-                await self._board.tell(open_run.run.id, Begin())
-                return
+        async with self._births.turn(pipeline):
+            for open_run in self._board.runs(pipeline):
+                if open_run.run.state is RunState.QUEUED and is_first(self._board, open_run):
+                    await self._board.tell(open_run.run.id, Begin())
+                    return
 
     def _lanes(self, decision: Decision) -> dict[str, int]:
         epochs = self._around.epochs()
@@ -111,46 +116,54 @@ class RunKeeper:
         for step, landing in decision.landings:
             ops += [landed(step.instance, landing, run.id, now), consumed(run.pipeline, step, landing)]
         ops += node_rows(before, told)
+        if before.run.started_at is None:
+            ops += put_off(run, before.pipeline)
         return ops
 
-    def _consequences(
-        self, key: str, before: OpenRun, decision: Decision, transaction: Transaction
-    ) -> list[Change | None]:
+    def _consequence(self, key: str, before: OpenRun, decision: Decision, transaction: Transaction) -> Change | None:
         """Open, change or end the pipeline's incident. At most one change: they would be told as one anyway."""
         after, now = decision.open, self._clock.now()
         run = after.run
+        found = [step for step in decision.changed if before.steps[step.task].lost_sight and not step.lost_sight]
+        again = found and not any(step.lost_sight for step in after.steps.values())
         if run.cancel_at is not None:
-            return []
+            over = again or (decision.ended and any(step.lost_sight for step in after.steps.values()))
+            return (
+                self._incidents.cease(key, [Told.STALLED], transaction, f"run {run.id} was cancelled") if over else None
+            )
         if decision.newly(StepState.FAILED):
             following = self._around.following(run.pipeline)
             facet = facets.failed(after, now, following=following, contact=self._around.contact)
-            return [self._incidents.observe(key, facet, transaction, pipeline=run.pipeline)]
+            return self._incidents.observe(key, facet, transaction, pipeline=run.pipeline)
         if decision.ended and run.state is RunState.SUCCEEDED:
-            kinds = self._incidents.covered(key, run.interval.end)
-            return [self._incidents.cease(key, kinds, transaction, f"run {run.id} succeeded")]
+            kinds = [] if create.is_part(run) else self._incidents.covered(key, run.interval.end)
+            return self._incidents.cease(key, kinds, transaction, f"run {run.id} succeeded")
         lost = [step for step in decision.changed if step.lost_sight and not before.steps[step.task].lost_sight]
         if lost:
             facet = facets.stalled(after, lost[0], now, contact=self._around.contact)
-            return [self._incidents.observe(key, facet, transaction, pipeline=run.pipeline)]
-        found = [step for step in decision.changed if before.steps[step.task].lost_sight and not step.lost_sight]
-        if found and not any(step.lost_sight for step in after.steps.values()):
-            return [self._incidents.cease(key, [Told.STALLED], transaction, f"{found[0].task} is seen again")]
-        return []
+            return self._incidents.observe(key, facet, transaction, pipeline=run.pipeline)
+        if again:
+            return self._incidents.cease(key, [Told.STALLED], transaction, f"{found[0].task} is seen again")
+        return None
 
-    def _downstream(self, ended: OpenRun, transaction: Transaction) -> list[OpenRun]:
-        born = []
-        for pipeline in self._around.downstream(ended.run.pipeline):
-            made, ops = self._births.new(
-                pipeline,
-                self._around.rules(pipeline),
-                Trigger.PIPELINE,
-                interval=ended.run.interval,
-                reason=f"{ended.run.pipeline} succeeded",
-                origin={"upstream": ended.run.id},
-            )
-            transaction.add(*ops)
-            born.append(made)
-        return born
+    def _following(self, decision: Decision) -> Sequence[Pipeline]:
+        """Return the pipelines that this decision starts."""
+        run = decision.open.run
+        if not decision.ended or run.state is not RunState.SUCCEEDED or create.is_part(run):
+            return []
+        return self._around.downstream(run.pipeline)
+
+    def _downstream(self, pipeline: Pipeline, ended: OpenRun, transaction: Transaction) -> OpenRun:
+        made, ops = self._births.new(
+            pipeline,
+            self._around.rules(pipeline),
+            Trigger.PIPELINE,
+            interval=ended.run.interval,
+            reason=f"{ended.run.pipeline} succeeded",
+            origin={"upstream": ended.run.id},
+        )
+        transaction.add(*ops)
+        return made
 
 
 def node_rows(before: OpenRun, told: Sequence[Item]) -> list[Op]:
@@ -159,5 +172,7 @@ def node_rows(before: OpenRun, told: Sequence[Item]) -> list[Op]:
     for heard in told:
         if isinstance(heard, Heard) and isinstance(heard.answer, Pending | Finished):
             step = before.steps[heard.task]
+            if heard.key != step.key:
+                continue  # of a job that is over
             ops += [node_kept(step.run, step.task, step.attempt, node) for node in heard.answer.nodes]
     return ops

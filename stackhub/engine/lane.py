@@ -6,8 +6,8 @@ stop that must, and starts what is ready. Then it sleeps until the next thing fa
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 import anyio
 import anyio.lowlevel
@@ -15,34 +15,24 @@ import structlog
 from anyio.abc import TaskGroup
 
 from stackhub.clock import Clock
-from stackhub.contract import (
-    ConfigError,
-    Finished,
-    Handle,
-    Job,
-    Jobs,
-    Limits,
-    LostLane,
-    Operation,
-    Pending,
-    Rejected,
-    Unavailable,
-    Unsure,
-)
+from stackhub.contract import ConfigError, Finished, Job, Limits, LostLane, Operation, Pending, Rejected
 from stackhub.decide.ends import deadline
 from stackhub.decide.step import Claim, Heard, Verb
-from stackhub.engine.bell import Bell
+from stackhub.engine.bell import Bell, Crier
 from stackhub.engine.board import Board
+from stackhub.engine.edge import Edge
 from stackhub.engine.gate import LaneGate
 from stackhub.engine.health import LaneHealth
 from stackhub.model.run import OpenRun
 from stackhub.model.step import AT_WORK, Step, StepState
 
 log = structlog.get_logger()
-T = TypeVar("T")
 IDLE: Final = 30.0  # seconds between looks when nothing is due
 NAP: Final = 5.0  # at most, while anything is open: a clock that was set is noticed within this
-SILENT: Final = timedelta(minutes=1)  # a lane that fails for so long tells its steps
+SILENT: Final = timedelta(minutes=1)  # a lane that cannot be asked for so long tells its steps
+CALL: Final = timedelta(seconds=30)  # for an operation that its connector does not know any more
+AT_ONCE: Final = datetime.min.replace(tzinfo=UTC)
+SEEN: Final = frozenset({StepState.RUNNING, StepState.DEFERRED})  # what a sweep asks after
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,7 +40,7 @@ class Lane:
     """An instance at work. ``job`` builds what a connector is handed for a step; it may raise `ConfigError`."""
 
     instance: str
-    jobs: Jobs
+    edge: Edge
     operations: dict[str, Operation]
     limits: Limits
     max_active: int | None
@@ -60,10 +50,13 @@ class Lane:
     health: LaneHealth
     job: Callable[[OpenRun, Step], Awaitable[Job]]
     bell: Bell = field(default_factory=Bell)
-    claiming: bool = True  # False while the hub is leaving
+    leaving: bool = False  # begins nothing more
     _busy: set[str] = field(default_factory=set)  # keys of steps that a call is about
-    _next_sweep: datetime | None = None
+    _next_sweep: datetime | None = AT_ONCE  # whatever runs already when the lane is opened is asked after at once
+    _swept_at: datetime = AT_ONCE
     _sweeping: bool = False
+    _silent_since: datetime | None = None  # since when sweeps fail
+    _calls: Crier = field(default_factory=Crier)  # cries when a call has ended
 
     async def run(self) -> None:
         """Attend the lane until cancelled."""
@@ -78,21 +71,27 @@ class Lane:
         self._next_sweep = self.clock.now()
         self.bell.ring()
 
+    async def leave(self) -> None:
+        """Begin nothing more, and wait until every call under way has been answered."""
+        self.leaving = True
+        while self._busy or self._sweeping:
+            await self._calls.wait(IDLE)
+
     # --- a round ---
 
     def _round(self, group: TaskGroup) -> float:
         """Begin whatever is due, and return the seconds until the next thing will be."""
         now = self.clock.now()
         steps = [step for step in self.board.steps(self.instance) if step.state is not StepState.WAITING]
-        if not steps:
-            self._next_sweep = None
+        if not steps or self.leaving or self.gate.lost:
+            self._next_sweep = self._next_sweep if steps else None
             return IDLE
         held = self._held_until(now)
         if held is not None:
             return min(max((held - now).total_seconds(), 0.0), NAP)
         idle = [step for step in steps if step.key not in self._busy]
         if self.health.circuit.open:
-            return self._try(group, idle, now)
+            return self._try(group, idle, steps, now)
         wakes = [self._attend(group, step, now) for step in idle]
         wakes.append(self._sweep(group, steps, now))
         wakes += self._starts(group, idle, steps, now)
@@ -108,18 +107,17 @@ class Lane:
             return max(circuit.open_until or now, now + timedelta(seconds=1))
         return None
 
-    def _try(self, group: TaskGroup, idle: Sequence[Step], now: datetime) -> float:
+    def _try(self, group: TaskGroup, idle: Sequence[Step], steps: Sequence[Step], now: datetime) -> float:
         """Make one call to an account that was down: what can be asked before what would be started."""
-        if any(step.state in {StepState.RUNNING, StepState.DEFERRED} for step in idle):
+        if any(step.state in SEEN for step in idle):
             self._next_sweep = now
             self._sweep(group, idle, now)
             return 1.0
         for step in idle:
-            due = step.due is None or step.due <= now
             if step.state is StepState.STARTING:
                 self._begin(group, self._find, step)
                 return 1.0
-            if step.state is StepState.READY and self.claiming and due and not self._full(step):
+            if step.state is StepState.READY and _is_due(step, now) and self._may_start(step, steps):
                 self._begin(group, self._start, step)
                 return 1.0
             self._attend(group, step, now)
@@ -127,7 +125,7 @@ class Lane:
 
     def _attend(self, group: TaskGroup, step: Step, now: datetime) -> datetime | None:
         """Begin what one step needs by itself, and say when it needs it next."""
-        due = step.due is None or step.due <= now
+        due = _is_due(step, now)
         match step.state:
             case StepState.STARTING if due:
                 self._begin(group, self._find, step)
@@ -136,9 +134,10 @@ class Lane:
             case StepState.RUNNING | StepState.DEFERRED if step.stop and due:
                 self._begin(group, self._cancel, step)
             case StepState.DEFERRED if step.again and due:
-                self._next_sweep = now
+                if step.due is None or self._swept_at < step.due:  # once: a look that fails is not repeated at once
+                    self._next_sweep = now
             case _:
-                return step.due if step.due is not None and not due else None
+                return step.due if not due else None
         return None
 
     def _begin(self, group: TaskGroup, verb: Callable[[Step], Awaitable[None]], step: Step) -> None:
@@ -149,15 +148,22 @@ class Lane:
         try:
             await verb(step)
         except LostLane as err:
-            log.warning("lane is lost", instance=self.instance, reason=str(err))
+            self._lose(err)
         finally:
             self._busy.discard(step.key)
+            self._calls.cry()
             self.bell.ring()
+
+    def _lose(self, err: LostLane) -> None:
+        """Drop what we hold, for good: another hub attends the lane now."""
+        if not self.gate.lost:
+            self.gate.lost = str(err)
+            log.warning("a lane is lost", instance=self.instance, reason=str(err))
 
     # --- asking after what runs ---
 
     def _sweep(self, group: TaskGroup, steps: Sequence[Step], now: datetime) -> datetime | None:
-        running = [step for step in steps if step.state in {StepState.RUNNING, StepState.DEFERRED}]
+        running = [step for step in steps if step.state in SEEN]
         if not running:
             self._next_sweep = None
             return None
@@ -165,30 +171,33 @@ class Lane:
             self._next_sweep = now + self.limits.first_look
         if not self._sweeping and now >= self._next_sweep:
             self._sweeping = True
+            self._swept_at = now
             self._next_sweep = now + self.limits.look
             group.start_soon(self._poll, running)
         return self._next_sweep if not self._sweeping else None
 
     async def _poll(self, steps: Sequence[Step]) -> None:
         try:
-            handles = [step.handle or {} for step in steps]
-            answers = await self._ask(Verb.POLL, self.jobs.poll(handles), timedelta(minutes=2))
-            await self._tell_all(steps, answers)
+            await self._tell_all(steps, await self.edge.poll([step.handle or {} for step in steps]))
         except LostLane as err:
-            log.warning("lane is lost", instance=self.instance, reason=str(err))
+            self._lose(err)
         finally:
             self._sweeping = False
+            self._calls.cry()
             self.bell.ring()
 
     async def _tell_all(self, steps: Sequence[Step], answers: Sequence[Any] | Exception) -> None:
         if isinstance(answers, Exception):
-            since = self.health.circuit.since
-            if since is None or self.clock.now() - since < SILENT:
+            self._silent_since = self._silent_since or self.clock.now()
+            if self.clock.now() - self._silent_since < SILENT:
                 return  # a lane that blinks says nothing about any of its jobs
             answers = [answers] * len(steps)
+        else:
+            self._silent_since = None
         by_run: dict[str, list[Heard]] = {}
         for step, answer in zip(steps, answers, strict=True):
-            heard = Heard(task=step.task, key=step.key, verb=Verb.POLL, answer=answer)
+            shared = self.board.shared(step)
+            heard = Heard(task=step.task, key=step.key, verb=Verb.POLL, answer=answer, shared=shared)
             fresh = isinstance(answer, Pending | Finished) and bool(answer.nodes)
             if fresh or self.board.would_change(step.run, heard):
                 by_run.setdefault(step.run, []).append(heard)
@@ -208,7 +217,10 @@ class Lane:
             self._next_sweep = end
 
     async def _tell(self, run_id: str, told: Sequence[Heard]) -> None:
-        await self.board.tell(run_id, *told)
+        try:
+            await self.board.tell(run_id, *told)
+        except LostLane as err:
+            self._lose(err)
 
     # --- starting ---
 
@@ -216,82 +228,97 @@ class Lane:
         self, group: TaskGroup, idle: Sequence[Step], steps: Sequence[Step], now: datetime
     ) -> list[datetime | None]:
         wakes: list[datetime | None] = []
-        at_work = sum(step.state in AT_WORK or step.key in self._busy for step in steps)
-        free = self.limits.width - len(self._busy)
         for step in idle:
-            if step.state is not StepState.READY or not self.claiming:
+            if step.state is not StepState.READY:
                 continue
-            if step.due is not None and step.due > now:
+            if not _is_due(step, now):
                 wakes.append(step.due)
-                continue
-            if free <= 0 or (self.max_active is not None and at_work >= self.max_active) or self._full(step):
-                continue
-            self._begin(group, self._start, step)
-            free, at_work = free - 1, at_work + 1
+            elif len(self._busy) < self.limits.width and self._may_start(step, steps):
+                self._begin(group, self._start, step)
         return wakes
 
-    def _full(self, step: Step) -> bool:
-        open_run = self.board.get(step.run)
-        most = open_run.pipeline.max_active if open_run else None
-        if open_run is None or most is None:
-            return False
-        claimed = sum(
-            other.key in self._busy and other.state is StepState.READY for other in self.board.steps(self.instance)
-        )
-        return self.board.at_work(open_run.run.pipeline) + claimed >= most
-
-    async def _start(self, step: Step) -> None:
+    def _may_start(self, step: Step, steps: Sequence[Step]) -> bool:
+        """Say whether there is room for one more job, and claim it."""
         open_run = self.board.get(step.run)
         if open_run is None:
+            return False
+        going = [other for other in steps if other.state in AT_WORK or other.key in self._busy]
+        if self.max_active is not None and len(going) >= self.max_active:
+            return False
+        if any(self._collides(step, other) for other in going):
+            return False
+        return self.board.claim(step, open_run.pipeline)
+
+    def _collides(self, step: Step, other: Step) -> bool:
+        """Say whether two jobs would work on the same thing, of which the connector bears only one at a time."""
+        mine, theirs = self._options(step), self._options(other)
+        return any(mine.get(name) == theirs.get(name) for name in self.limits.alone)
+
+    def _options(self, step: Step) -> dict[str, Any]:
+        open_run = self.board.get(step.run)
+        return dict(open_run.pipeline.task(step.task).options) if open_run else {}
+
+    async def _start(self, step: Step) -> None:
+        try:
+            await self._prepare_and_start(step)
+        finally:
+            self.board.unclaim(step)
+
+    async def _prepare_and_start(self, step: Step) -> None:
+        built = await self._built(step)
+        if built is None:
             return
-        operation = self.operations[open_run.pipeline.task(step.task).operation]
-        job = await self._built(open_run, step)
+        job, limit = built
         if isinstance(job, Exception):
             await self._hear(step, Verb.PREPARE, job)
             return
         baseline = step.baseline
         if baseline is None:
-            found = await self._ask(Verb.PREPARE, self.jobs.prepare(job), operation.call_timeout)
+            found = await self.edge.prepare(job, limit)
             if isinstance(found, Exception):
                 await self._hear(step, Verb.PREPARE, found)
                 return
             baseline = found
-        await self.gate.turn()
-        now = self.clock.now()
-        claim = Claim(baseline=baseline, call_deadline=now + operation.call_timeout)
-        claimed = await self._hear(step, Verb.CLAIM, claim)
-        mine = claimed.steps[step.task] if claimed else None
-        if mine is None or mine.state is not StepState.STARTING or mine.call_deadline != claim.call_deadline:
-            return
-        answer = await self._ask(Verb.START, self.jobs.start(job, baseline, step.key), operation.call_timeout)
+        async with self.gate.turn():
+            if self.leaving or self.gate.rest() > timedelta():
+                return
+            claim = Claim(baseline=baseline, call_deadline=self.clock.now() + limit)
+            claimed = await self._hear(step, Verb.CLAIM, claim)
+            mine = claimed.steps[step.task] if claimed else None
+            if mine is None or mine.state is not StepState.STARTING or mine.call_deadline != claim.call_deadline:
+                return
+            left = min(claim.call_deadline - self.clock.now(), limit)
+            answer = await self.edge.start(job, baseline, step.key, left)
         await self._hear(mine, Verb.START, answer)
         if not isinstance(answer, Exception | Finished):
-            first = self.clock.now() + self.limits.first_look
-            self._next_sweep = min(self._next_sweep or first, first)
+            self._look_by(self.limits.first_look)
 
-    async def _built(self, open_run: OpenRun, step: Step) -> Job | Exception:
-        try:
-            return await self.job(open_run, step)
-        except ConfigError as err:
-            return Rejected(f"its options cannot be used: {err}")
-
-    async def _find(self, step: Step) -> None:
+    async def _built(self, step: Step) -> tuple[Job | Exception, timedelta] | None:
+        """Return the job of a step, or why there is none, and how long one call about it may take."""
         open_run = self.board.get(step.run)
         if open_run is None:
+            return None
+        operation = self.operations.get(open_run.pipeline.task(step.task).operation)
+        limit = operation.call_timeout if operation else CALL
+        try:
+            return await self.job(open_run, step), limit
+        except ConfigError as err:
+            return Rejected(f"its options cannot be used: {err}"), limit
+
+    async def _find(self, step: Step) -> None:
+        built = await self._built(step)
+        if built is None:
             return
-        operation = self.operations[open_run.pipeline.task(step.task).operation]
-        job = await self._built(open_run, step)
-        if isinstance(job, Exception):
-            await self._hear(step, Verb.FIND, job)
-            return
-        found = await self._ask(Verb.FIND, self.jobs.find(job, step.baseline or {}, step.key), operation.call_timeout)
+        job, limit = built
+        found = job if isinstance(job, Exception) else await self.edge.find(job, step.baseline or {}, step.key, limit)
         await self._hear(step, Verb.FIND, found)
 
     async def _cancel(self, step: Step) -> None:
-        handle: Handle = step.handle or {}
-        answer = await self._ask(Verb.CANCEL, self.jobs.cancel(handle), timedelta(seconds=30))
-        await self._hear(step, Verb.CANCEL, answer)
-        soon = self.clock.now() + timedelta(seconds=1)
+        await self._hear(step, Verb.CANCEL, await self.edge.cancel(step.handle or {}))
+        self._look_by(timedelta(seconds=1))
+
+    def _look_by(self, wait: timedelta) -> None:
+        soon = self.clock.now() + wait
         self._next_sweep = min(self._next_sweep or soon, soon)
 
     async def _let_time_pass(self, step: Step) -> None:
@@ -300,24 +327,6 @@ class Lane:
     async def _hear(self, step: Step, verb: Verb, answer: Any) -> OpenRun | None:
         return await self.board.tell(step.run, Heard(task=step.task, key=step.key, verb=verb, answer=answer))
 
-    # --- the plugin's edge ---
 
-    async def _ask(self, verb: Verb, call: Awaitable[T], limit: timedelta) -> T | Exception:
-        """Bring back a connector's answer or its error; whatever it raises stops here."""
-        answer: T | Exception
-        try:
-            with anyio.fail_after(limit.total_seconds()):
-                answer = await call
-        except LostLane:
-            raise
-        except TimeoutError:
-            silence = f"{self.instance}: no answer to {verb} within {limit.total_seconds():g} s"
-            answer = Unsure(silence) if verb is Verb.START else Unavailable(silence)
-        except (Unavailable, Unsure, Rejected, ConfigError) as err:
-            answer = err
-        except Exception as err:  # a bug, but in a plugin: it may cost its own step, not the hub
-            log.exception("bug in a connector", instance=self.instance, verb=verb)
-            bug = f"bug in the connector of {self.instance}, at {verb}: {err!r}"
-            answer = {Verb.START: Unsure, Verb.PREPARE: Rejected}.get(verb, Unavailable)(bug)
-        await self.health.note(answer)
-        return answer
+def _is_due(step: Step, now: datetime) -> bool:
+    return step.due is None or step.due <= now

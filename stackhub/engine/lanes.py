@@ -1,63 +1,28 @@
-"""The lanes and outboxes of every configured instance: opened, attended, replaced when their settings change."""
+"""Which instances are open: every configured one, and every other that an open step or a message still needs."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from typing import Final
 
 import anyio
+import sqlalchemy as sa
 import structlog
 from anyio.abc import TaskGroup
 
-from stackhub.clock import Clock
 from stackhub.config.instances import Instance
-from stackhub.contract import Context, Jobs, Notifier
 from stackhub.decide.circuit import Circuit
-from stackhub.engine.board import Board
-from stackhub.engine.gate import LaneGate
-from stackhub.engine.health import LaneHealth
-from stackhub.engine.incidents import Incidents
-from stackhub.engine.inforce import InForce
-from stackhub.engine.lane import Lane
-from stackhub.engine.outbox import Outbox
-from stackhub.engine.work import Work
+from stackhub.decide.run import Back
+from stackhub.engine.bell import Bell
+from stackhub.engine.opening import Condition, OpenInstance, Place, opened
+from stackhub.engine.standin import gone
+from stackhub.errors import LostLane
 from stackhub.model.codec import load
-from stackhub.model.ids import Ids
 from stackhub.store import configure
-from stackhub.store.store import Store
+from stackhub.store import tables as t
 
 log = structlog.get_logger()
-
-
-@dataclass(slots=True, kw_only=True)
-class OpenInstance:
-    """One instance at work."""
-
-    instance: Instance
-    connector: object  # what `Connector.open` gave: implements the protocols that fit
-    gate: LaneGate
-    lane: Lane | None = None
-    outbox: Outbox | None = None
-    leave: anyio.Event = field(default_factory=anyio.Event)
-    left: anyio.Event = field(default_factory=anyio.Event)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where, and in whose name, instances are opened."""
-
-    store: Store
-    board: Board
-    incidents: Incidents
-    in_force: InForce
-    work: Work
-    clock: Clock
-    ids: Ids
-    directory: Path
-    state: Path
-    contact: str
-    owner: str  # this hub's random name
+LOOK: Final = 5.0  # seconds between looks at what is not needed any more
+LEAVE: Final = 30.0  # seconds that calls under way may take before an instance is closed over them
+AGAIN: Final = 30.0  # seconds between tries to open what could not be opened
 
 
 class Lanes:
@@ -65,39 +30,49 @@ class Lanes:
 
     def __init__(self, place: Place, group: TaskGroup) -> None:
         self.open: dict[str, OpenInstance] = {}
-        self.epochs: dict[str, int] = {}
-        self.attending = False  # False: instances are open, but nothing is started or delivered yet
+        self.epochs: dict[str, int] = {}  # of the lanes that are ours; one that we have taken stays ours
+        self.bell = Bell()
         self._place = place
         self._group = group
+        self._wanted: Mapping[str, Instance] = {}
+        self._left: dict[str, Condition] = {}  # of instances that were closed
+        self._turn = anyio.Lock()
 
     async def bring_to(self, wanted: Mapping[str, Instance]) -> None:
-        """Open what is new, reopen what has changed, close what is gone and no open step needs."""
-        for name, held in list(self.open.items()):
-            new = wanted.get(name)
-            if new is not None and new.fingerprint == held.instance.fingerprint:
-                continue
-            if new is None and self._place.board.steps(name):
-                self._place.in_force.drained[name] = held.instance
-                continue
-            await self._close(name)
-        missing = [name for name in wanted if name not in self.open]
-        if not missing:
-            return
-        taken = await self._place.store.call(
-            lambda connection: configure.take_lanes(connection, missing, self._place.owner)
-        )
-        for name in missing:
-            epoch, not_before, tokens, circuit = taken[name]
-            self.epochs[name] = epoch
-            await self._open(wanted[name], tokens)
-            held = self.open[name]
-            held.gate.not_before = not_before
-            if held.lane is not None and circuit:
-                held.lane.health.circuit = load(Circuit, circuit)
+        """Open what is new, reopen what has changed, close what is gone and nothing needs."""
+        async with self._turn:
+            self._wanted = wanted
+            for name, instance in wanted.items():
+                held = self.open.get(name)
+                if held is not None and not held.shut and instance.fingerprint == held.instance.fingerprint:
+                    self._place.in_force.drained.pop(name, None)
+                    continue
+                if held is not None:
+                    await self._close(held)
+                await self._open(instance, mended=True)
+            await self._tidy()
+
+    async def run(self) -> None:
+        """Close what is not needed any more, stand in for what is gone, and try again what could not be opened."""
+        tried = self._place.clock.since_boot()
+        while True:
+            await self.bell.wait(LOOK)
+            async with self._turn:
+                await self._tidy()
+                if self._place.clock.since_boot() - tried >= AGAIN:
+                    tried = self._place.clock.since_boot()
+                    await self._try_shut()
+
+    async def tidy(self) -> None:
+        """Look at once at what is needed."""
+        async with self._turn:
+            await self._tidy()
 
     def ring(self, name: str) -> None:
         """Wake a lane because one of its steps has moved."""
         held = self.open.get(name)
+        if held is None or name not in self._wanted:
+            self.bell.ring()
         if held is not None and held.lane is not None:
             held.lane.bell.ring()
 
@@ -107,122 +82,143 @@ class Lanes:
             if held.outbox is not None:
                 held.outbox.bell.ring()
 
-    def stop_claiming(self) -> None:
-        """Start nothing more: the hub is leaving."""
-        for held in self.open.values():
+    def take_over(self) -> None:
+        """Ask every account at once how the jobs of a hub before us stand, also one that was down then."""
+        for name, held in self.open.items():
             if held.lane is not None:
-                held.lane.claiming = False
+                held.lane.look_now()
+            if held.health.circuit.open:
+                self._back(name)
 
     def undelivered(self) -> int:
         """Count the messages that wait to be delivered."""
         return sum(held.outbox.undelivered for held in self.open.values() if held.outbox is not None)
 
+    def stop_claiming(self) -> None:
+        """Begin nothing more: the hub is leaving."""
+        for held in self.open.values():
+            for part in (held.lane, held.outbox):
+                if part is not None:
+                    part.leaving = True
+
+    async def leave(self, seconds: float) -> None:
+        """Begin nothing more, and wait so long for the answers to calls under way: the hub is leaving."""
+        with anyio.move_on_after(seconds):
+            async with anyio.create_task_group() as group:
+                for held in self.open.values():
+                    group.start_soon(_quiet, held)
+
     async def give_back(self) -> None:
         """Give every lane back, with what is left of its rate."""
-        tokens = {name: held.gate.tokens for name, held in self.open.items()}
+        tokens = {name: self._condition(held).tokens for name, held in self.open.items()}
+        tokens = {**{name: was.tokens for name, was in self._left.items()}, **tokens}
         await self._place.store.call(
             lambda connection: configure.give_back_lanes(connection, self._place.owner, tokens)
         )
 
-    async def _open(self, instance: Instance, tokens: float) -> None:
-        limits = instance.connector.limits(instance.settings)
-        gate = LaneGate(instance.name, self._place.clock, rate=limits.rate, burst=limits.burst)
-        gate.fill(tokens)
+    # --- opening and closing ---
+
+    async def _open(self, instance: Instance, *, mended: bool = False) -> None:
+        was = self._left.pop(instance.name, None) or await self._take(instance.name)
+        if mended:
+            was = Condition(not_before=was.not_before, tokens=was.tokens, circuit=was.circuit, mended=True)
         ready = anyio.Event()
-        self._group.start_soon(self._attend, instance, gate, ready)
+        self._group.start_soon(self._attend, instance, was, ready)
         await ready.wait()
 
-    async def _close(self, name: str) -> None:
-        held = self.open[name]
+    async def _take(self, name: str) -> Condition:
+        """Take a lane that is not ours yet."""
+        owner = self._place.owner
+        taken = await self._place.store.call(lambda connection: configure.take_lanes(connection, [name], owner))
+        epoch, not_before, tokens, circuit = taken[name]
+        self.epochs[name] = epoch
+        return Condition(not_before=not_before, tokens=tokens, circuit=load(Circuit, circuit) if circuit else Circuit())
+
+    async def _close(self, held: OpenInstance) -> None:
         held.leave.set()
         await held.left.wait()
 
-    async def _attend(self, instance: Instance, gate: LaneGate, ready: anyio.Event) -> None:
+    async def _attend(self, instance: Instance, was: Condition, ready: anyio.Event) -> None:
         """Hold one instance open, its lane and outbox running, until it is asked to leave."""
-        name = instance.name
-        async with self._opened(instance, gate) as held:
+        name, in_force = instance.name, self._place.in_force
+        async with opened(self._place, instance, was, ring_outboxes=self.ring_outboxes, on_back=self._back) as held:
             self.open[name] = held
+            if held.outbox is not None and instance.notifies:
+                known = in_force.speaks.get(name) if held.shut else None
+                in_force.speaks[name] = known or held.outbox.notifier.speaks
             ready.set()
             async with anyio.create_task_group() as group:
-                if held.lane is not None and self.attending:
+                if held.lane is not None:
                     group.start_soon(held.lane.run)
-                if held.outbox is not None and self.attending:
+                if held.outbox is not None:
                     group.start_soon(held.outbox.run)
                 await held.leave.wait()
+                with anyio.move_on_after(LEAVE):
+                    await _quiet(held)
                 group.cancel_scope.cancel()
         del self.open[name]
-        self._place.in_force.speaks.pop(name, None)
-        self._place.in_force.drained.pop(name, None)
+        self._left[name] = self._condition(held)
+        if name not in self._wanted:
+            in_force.speaks.pop(name, None)
+            in_force.drained.pop(name, None)
         held.left.set()
 
-    @asynccontextmanager
-    async def _opened(self, instance: Instance, gate: LaneGate) -> AsyncIterator[OpenInstance]:
-        place, connector = self._place, instance.connector
-        holder: list[OpenInstance] = []
+    def _condition(self, held: OpenInstance) -> Condition:
+        return Condition(not_before=held.gate.not_before, tokens=held.gate.tokens, circuit=held.health.circuit)
 
-        def wake() -> None:
-            if holder and holder[0].lane is not None:
-                holder[0].lane.look_now()
+    def _back(self, name: str) -> None:
+        """Let what could not be started at an account be started now."""
+        for run_id in {step.run for step in self._place.board.steps(name) if step.stalls}:
+            self._group.start_soon(self._tell_back, run_id, name)
 
-        context = Context(
-            instance=instance.name,
-            directory=place.directory,
-            state=place.state,
-            gate=gate,
-            wake=wake,
-            now=place.clock.now,
-            log_most=place.in_force.configuration.hub.log_max,
-            contact=place.contact,
-        )
-        async with connector.open(instance.settings, context) as opened:
-            held = OpenInstance(instance=instance, connector=opened, gate=gate)
-            holder.append(held)
-            if isinstance(opened, Jobs) and connector.operations:
-                held.lane = self._lane(instance, opened, gate)
-            if isinstance(opened, Notifier):
-                place.in_force.speaks[instance.name] = opened.speaks
-                held.outbox = self._outbox(instance, opened)
-            yield held
+    async def _tell_back(self, run_id: str, name: str) -> None:
+        try:
+            await self._place.board.tell(run_id, Back(instance=name))
+        except LostLane as err:
+            log.warning("a lane is lost", instance=name, reason=str(err))
 
-    def _lane(self, instance: Instance, jobs: Jobs, gate: LaneGate) -> Lane:
-        place, name = self._place, instance.name
-        health = LaneHealth(
-            instance=name,
-            store=place.store,
-            incidents=place.incidents,
-            clock=place.clock,
-            gate=gate,
-            stalled=lambda: sum(step.state.value != "waiting" for step in place.board.steps(name)),
-            ring=self.ring_outboxes,
-        )
-        return Lane(
-            instance=name,
-            jobs=jobs,
-            operations=dict(instance.connector.operations),
-            limits=instance.connector.limits(instance.settings),
-            max_active=_max_active(instance.settings),
-            board=place.board,
-            clock=place.clock,
-            gate=gate,
-            health=health,
-            job=place.work.job,
-        )
+    # --- what is not configured any more ---
 
-    def _outbox(self, instance: Instance, notifier: Notifier) -> Outbox:
-        place = self._place
-        return Outbox(
-            instance=instance.name,
-            notifier=notifier,
-            route_options=lambda options: place.work.route(instance, options),
-            store=place.store,
-            clock=place.clock,
-            ids=place.ids,
-            incidents=place.incidents,
-            fallback=place.in_force.fallback,
-            on_fallback=self.ring_outboxes,
-        )
+    async def _tidy(self) -> None:
+        mail = await self._place.store.read(_mail)
+        for name, held in list(self.open.items()):
+            if name in self._wanted:
+                continue
+            if self._needed(name) or name in mail:
+                if not held.shut:
+                    self._place.in_force.drained[name] = held.instance
+                continue
+            await self._close(held)
+        for key in list(self._place.incidents.open):
+            kind, _, name = key.partition(":")
+            if kind == "instance" and name not in self._wanted and name not in self.open:
+                await self._place.incidents.close(key, "no longer configured", self._place.store)
+                self.ring_outboxes()
+        for name in sorted({*self._place.board.instances(), *mail} - self.open.keys() - self._wanted.keys()):
+            await self._open(gone(name))
+
+    def _needed(self, name: str) -> bool:
+        told = (knows for incident in self._place.incidents.open.values() for knows in incident.routes.values())
+        held = self.open[name]
+        return bool(self._place.board.steps(name)) or (not held.shut and any(knows.instance == name for knows in told))
+
+    async def _try_shut(self) -> None:
+        for held in list(self.open.values()):
+            instance = self._wanted.get(held.instance.name)
+            if held.shut and instance is not None:
+                await self._close(held)
+                await self._open(instance, mended=True)
 
 
-def _max_active(settings: Any) -> int | None:
-    most: int | None = getattr(settings, "max_active", None)
-    return most
+async def _quiet(held: OpenInstance) -> None:
+    async with anyio.create_task_group() as group:
+        if held.lane is not None:
+            group.start_soon(held.lane.leave)
+        if held.outbox is not None:
+            group.start_soon(held.outbox.leave)
+
+
+def _mail(connection: sa.Connection) -> set[str]:
+    """Return the instances for which messages wait."""
+    query = sa.select(t.outbox.c.instance).where(t.outbox.c.state == "pending").distinct()
+    return set(connection.scalars(query))

@@ -13,6 +13,7 @@ from typing import Any, Final
 import anyio
 import sqlalchemy as sa
 import structlog
+from anyio.abc import TaskGroup
 
 from stackhub.clock import Clock
 from stackhub.contract import (
@@ -30,8 +31,10 @@ from stackhub.contract import (
 )
 from stackhub.decide.ends import jitter, pause
 from stackhub.decide.incident import Post, RouteIn, message_key
-from stackhub.engine.bell import Bell
-from stackhub.engine.incidents import Incidents, posted
+from stackhub.engine.bell import Bell, Crier
+from stackhub.engine.gate import LaneGate
+from stackhub.engine.health import LaneHealth
+from stackhub.engine.incidents import FALLBACK, Incidents, posted
 from stackhub.model.codec import dump, load
 from stackhub.model.ids import Ids
 from stackhub.model.pipeline import Retries
@@ -45,9 +48,9 @@ from stackhub.store.transaction import Op, Transaction
 log = structlog.get_logger()
 LOOK: Final = 5.0
 BATCH: Final = 100
-WIDTH: Final = 4  # messages of different incidents under way at once
 CALL: Final = timedelta(seconds=60)
 BACKOFF: Final = Retries(wait=timedelta(seconds=2), backoff=2.0, max_wait=timedelta(minutes=5))
+REFUSED: Final = Retries(wait=timedelta(seconds=10), backoff=2.0, max_wait=timedelta(minutes=5))
 FALL_BACK: Final = timedelta(minutes=5)  # undelivered for so long: the fallback route is told as well
 GIVE_UP: Final = timedelta(hours=24)
 
@@ -85,34 +88,58 @@ class Outbox:
     clock: Clock
     ids: Ids
     incidents: Incidents
+    gate: LaneGate
+    health: LaneHealth  # keeps a vendor's wish for patience; circuits are for jobs
+    width: int  # messages under way at once, of different incidents or routes
     fallback: Callable[[str], RouteIn | None]
     on_fallback: Callable[[], None] = lambda: None
     bell: Bell = field(default_factory=Bell)
+    call: timedelta = CALL
+    leaving: bool = False  # begins nothing more
     undelivered: int = 0
     beat: datetime | None = None  # when the loop last came round; `/readyz` looks at it
     lag: timedelta = timedelta()  # how long the message told last had waited; for metrics
-    _resting: datetime | None = None
+    _busy: set[tuple[str, str]] = field(default_factory=set)  # orders of messages under way
+    _calls: Crier = field(default_factory=Crier)  # cries when a call has ended
 
     async def run(self) -> None:
         """Deliver until cancelled."""
-        limiter = anyio.CapacityLimiter(WIDTH)
-        while True:
-            self.beat = now = self.clock.now()
-            resting = self._resting is not None and now < self._resting
-            due = [] if resting else await self.store.read(partial(_pending, instance=self.instance, now=now))
-            self.undelivered = await self.store.read(partial(_count, instance=self.instance))
-            async with anyio.create_task_group() as group:
-                for one in due:
-                    group.start_soon(self._one, one, limiter)
-            if due:
-                continue
-            following = await self.store.read(partial(_next, instance=self.instance, after=now))
-            wakes = [at for at in (following, self._resting) if at is not None and at > now]
-            await self.bell.wait(max(0.0, min([*((at - now).total_seconds() for at in wakes), LOOK])))
+        async with anyio.create_task_group() as group:
+            while True:
+                self.beat = self.clock.now()
+                await self.bell.wait(await self._round(group))
 
-    async def _one(self, waiting: Waiting, limiter: anyio.CapacityLimiter) -> None:
-        async with limiter:
+    async def leave(self) -> None:
+        """Begin nothing more, and wait until every message under way has been answered for."""
+        self.leaving = True
+        while self._busy:
+            await self._calls.wait(LOOK)
+
+    async def _round(self, group: TaskGroup) -> float:
+        """Begin whatever is due, and return the seconds until the next thing will be."""
+        now, rest = self.clock.now(), self.gate.rest().total_seconds()
+        before = frozenset(self._busy)  # what is read of these may be told already when it has been read
+        due, following, self.undelivered = await self.store.read(partial(_look, instance=self.instance, now=now))
+        if rest > 0 or self.leaving or self.gate.lost:
+            return min(rest or LOOK, LOOK)
+        for waiting in due:
+            if len(self._busy) >= self.width:
+                break
+            if waiting.order not in before and waiting.order not in self._busy:
+                self._busy.add(waiting.order)
+                group.start_soon(self._one, waiting)
+        return LOOK if following is None else min(max((following - now).total_seconds(), 0.0), LOOK)
+
+    async def _one(self, waiting: Waiting) -> None:
+        try:
             await self.deliver(waiting)
+        except LostLane as err:
+            self.gate.lost = self.gate.lost or str(err)
+            log.warning("a lane is lost", instance=self.instance, reason=str(err))
+        finally:
+            self._busy.discard(waiting.order)
+            self._calls.cry()
+            self.bell.ring()
 
     async def deliver(self, waiting: Waiting) -> None:
         """Send one message, and keep what came of it."""
@@ -121,27 +148,42 @@ class Outbox:
             await self._refused(waiting, options)
             return
         receipt = await self.store.read(partial(_receipt, incident=waiting.incident, route=waiting.route))
-        await self._moved(waiting, state="pending", doubt=True)
         key = message_key(waiting.incident, waiting.route, waiting.seq, waiting.part)
         message = replace(waiting.message, route=options)
+        async with self.gate.turn():
+            if self.leaving or self.gate.rest() > timedelta():
+                return
+            if not await self.store.call(partial(_about_to_send, waiting=waiting)):
+                return  # a newer message has taken its place
+            answer = await self._ask(message, receipt, key, doubt=waiting.doubt)
+        match answer:
+            case Unavailable():
+                await self._again(waiting, answer, doubt=waiting.doubt)
+            case Rejected() | ConfigError():
+                await self._refused(waiting, answer)
+            case Exception():
+                await self._again(waiting, answer, doubt=True)
+            case kept:
+                await self._sent(waiting, kept)
+
+    async def _ask(self, message: Message, receipt: Receipt | None, key: str, *, doubt: bool) -> str | Exception:
+        """Return the receipt as it is kept, or what went wrong."""
+        answer: str | Exception
         try:
-            with anyio.fail_after(CALL.total_seconds()):
-                got = await self.notifier.deliver(message, receipt, key, doubt=waiting.doubt)
+            with anyio.fail_after(self.call.total_seconds()):
+                answer = dump(dict(await self.notifier.deliver(message, receipt, key, doubt=doubt)))
         except LostLane:
-            return
+            raise
         except TimeoutError:
-            await self._again(waiting, Unsure(f"{self.instance}: no answer within {CALL}"), doubt=True)
-        except Unavailable as err:
-            await self._again(waiting, err, doubt=waiting.doubt)
-        except Unsure as err:
-            await self._again(waiting, err, doubt=True)
-        except (Rejected, ConfigError) as err:
-            await self._refused(waiting, err)
+            answer = Unsure(f"{self.instance}: no answer within {self.call.total_seconds():g} s")
+        except (Unavailable, Unsure, Rejected, ConfigError) as err:
+            answer = err
         except Exception as err:  # a bug, but in a plugin: it may cost its own message, not the hub
             log.exception("bug in a connector", instance=self.instance, verb="deliver")
-            await self._again(waiting, Unsure(f"bug in the connector of {self.instance}: {err!r}"), doubt=True)
-        else:
-            await self._sent(waiting, got)
+            answer = Unsure(f"bug in the connector of {self.instance}: {err!r}")
+        if isinstance(answer, Unavailable) and answer.retry_after is not None:
+            await self.health.be_patient(answer.retry_after)
+        return answer
 
     def _options(self, waiting: Waiting) -> Options | ConfigError:
         try:
@@ -149,13 +191,13 @@ class Outbox:
         except ConfigError as err:
             return err
 
-    async def _sent(self, waiting: Waiting, receipt: Receipt) -> None:
+    async def _sent(self, waiting: Waiting, receipt: str) -> None:
         now = self.clock.now()
         self.lag = now - (waiting.created_at if waiting.attempts else waiting.due)
         row = {
             "incident": waiting.incident,
             "route": waiting.route,
-            "receipt": dump(dict(receipt)),
+            "receipt": receipt,
             "updated_at": micros(now),
         }
         await self.store.apply(
@@ -167,30 +209,25 @@ class Outbox:
 
     async def _again(self, waiting: Waiting, err: Exception, *, doubt: bool) -> None:
         now = self.clock.now()
-        attempts = waiting.attempts + 1
-        asked = getattr(err, "retry_after", None)
-        wait = asked if asked is not None else jitter(f"{waiting.id}:{attempts}", pause(BACKOFF, attempts))
-        if asked is not None:
-            self._resting = now + asked
         if now - waiting.created_at >= GIVE_UP:
             await self._undeliverable(waiting, err)
             return
+        attempts = waiting.attempts + 1
+        asked = getattr(err, "retry_after", None) or timedelta()
+        wait = max(asked, jitter(f"{waiting.id}:{attempts}", pause(BACKOFF, attempts)))
         transaction = Transaction().add(_move(waiting, state="pending", due=now + wait, doubt=doubt, error=str(err)))
         if waiting.attempts == 0:
             log.warning("could not tell", instance=self.instance, incident=waiting.incident, error=str(err))
         late = now - waiting.created_at >= FALL_BACK
         await self._with_fallback(waiting, transaction, err, wanted=late)
 
-    async def _refused(self, waiting: Waiting, err: Exception) -> None:
+    async def _refused(self, waiting: Waiting, err: Rejected | ConfigError) -> None:
         """A refusal that a person can mend is tried on; one of the message itself is final. The fallback hears both."""
         now = self.clock.now()
-        if isinstance(err, Rejected) and waiting.attempts > 0:
+        if now - waiting.created_at >= GIVE_UP or (isinstance(err, Rejected) and waiting.attempts > 0):
             await self._undeliverable(waiting, err)
             return
-        wait = jitter(waiting.id, pause(replace(BACKOFF, wait=timedelta(seconds=10)), waiting.attempts + 1))
-        if now - waiting.created_at >= GIVE_UP:
-            await self._undeliverable(waiting, err)
-            return
+        wait = jitter(waiting.id, pause(REFUSED, waiting.attempts + 1))
         log.error("a notifier refuses", instance=self.instance, incident=waiting.incident, error=str(err))
         doubt = waiting.doubt
         transaction = Transaction().add(_move(waiting, state="pending", due=now + wait, doubt=doubt, error=str(err)))
@@ -207,8 +244,13 @@ class Outbox:
 
     async def _with_fallback(self, waiting: Waiting, transaction: Transaction, err: Exception, *, wanted: bool) -> None:
         """Commit what became of a message; the fallback route hears it as well, once, and then how it goes on."""
-        route = self.fallback(self.instance) if wanted and not waiting.route.startswith("fallback:") else None
-        if route is None or await self.store.read(partial(_told, waiting=waiting, route=route.id)):
+        stands_in = waiting.route.startswith(FALLBACK) or not wanted
+        route = None if stands_in else self.fallback(self.instance)
+        if (
+            route is None
+            or self.incidents.hears(waiting.incident, route.instance)
+            or await self.store.read(partial(_told, waiting=waiting, route=route.id))
+        ):
             await self.store.apply(transaction)
             return
         now = self.clock.now()
@@ -219,9 +261,6 @@ class Outbox:
         transaction.add(posted(self.ids.make(now), waiting.incident, post, now))
         await self.incidents.introduce(waiting.incident, route, message, transaction, self.store)
         self.on_fallback()
-
-    async def _moved(self, waiting: Waiting, *, state: str, doubt: bool) -> None:
-        await self.store.apply(Transaction().add(_move(waiting, state=state, due=waiting.due, doubt=doubt, error="")))
 
 
 def _move(
@@ -256,15 +295,20 @@ def _heads(instance: str) -> sa.Select[Any]:
     return sa.select(t.outbox).where(t.outbox.c.instance == instance, t.outbox.c.state == "pending", ~before)
 
 
-def _next(connection: sa.Connection, instance: str, after: datetime) -> datetime | None:
+def _look(connection: sa.Connection, instance: str, now: datetime) -> tuple[list[Waiting], datetime | None, int]:
+    """Return what is due, when more will be, and how much there is in all."""
     heads = _heads(instance).subquery()
-    at = connection.scalar(sa.select(sa.func.min(heads.c.due)).where(heads.c.due > micros(after)))
-    return maybe_instant(at)
+    at = connection.scalar(sa.select(sa.func.min(heads.c.due)).where(heads.c.due > micros(now)))
+    mine = (t.outbox.c.instance == instance, t.outbox.c.state == "pending")
+    count = connection.scalar(sa.select(sa.func.count()).select_from(t.outbox).where(*mine)) or 0
+    return _pending(connection, instance, now), maybe_instant(at), count
 
 
-def _count(connection: sa.Connection, instance: str) -> int:
-    where = (t.outbox.c.instance == instance, t.outbox.c.state == "pending")
-    return connection.scalar(sa.select(sa.func.count()).select_from(t.outbox).where(*where)) or 0
+def _about_to_send(connection: sa.Connection, waiting: Waiting) -> bool:
+    """Keep that a message may have been sent from now on; False where it has been superseded."""
+    still = (t.outbox.c.id == waiting.id, t.outbox.c.state == "pending")
+    changes = {"doubt": 1, "attempts": waiting.attempts + 1}
+    return connection.execute(sa.update(t.outbox).where(*still).values(changes)).rowcount == 1
 
 
 def _pending(connection: sa.Connection, instance: str, now: datetime) -> list[Waiting]:

@@ -1,7 +1,9 @@
 """The scheduler: turns ticks that fall due into runs, or into recorded skips. It reads the store, not files."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 import structlog
@@ -14,7 +16,7 @@ from stackhub.engine.births import Births, deadline_rows
 from stackhub.engine.board import Board
 from stackhub.engine.inforce import InForce
 from stackhub.errors import StaleRun
-from stackhub.model.pipeline import Pipeline
+from stackhub.model.pipeline import Overlap, Pipeline
 from stackhub.model.run import OpenRun, Trigger
 from stackhub.store import configure
 from stackhub.store import transaction as tx
@@ -93,24 +95,52 @@ class Scheduler:
         )
         if not dues:
             return
-        transaction = Transaction()
-        born: list[OpenRun] = []
+        async with self._births.turn(scheduled.pipeline):
+            cancel = await self._keep(dues, scheduled, known.pipeline, next_at)
+        await self._cancel(cancel)
+        self.bell.ring()
+
+    async def _keep(
+        self, dues: Sequence[Due], scheduled: Scheduled, pipeline: Pipeline, next_at: datetime | None
+    ) -> list[tuple[str, str]]:
+        """Commit ticks; returns the runs that must give way, each with the reason."""
         cancel: list[tuple[str, str]] = []
+        born: list[OpenRun] = []
+        transaction = Transaction()
         for due in dues:
-            self._tick(due, scheduled, known.pipeline, transaction, born, cancel)
+            self._tick(due, scheduled, pipeline, transaction, born, cancel)
         moved = {"b_pipeline": scheduled.pipeline, "b_spec": scheduled.spec, "n_next_at": maybe_micros(next_at)}
         transaction.add(Op(tx.SCHEDULE_MOVED, moved))
         try:
             await self._store.apply(transaction)
-        except StaleRun:  # a tick that is kept already: what the store says holds
-            await self.load()
-            return
+        except StaleRun:
+            kept = await self._store.read(partial(configure.ticks, pipeline=scheduled.pipeline, spec=scheduled.spec))
+            new = [due for due in dues if due.tick.at not in kept]
+            if len(new) == len(dues):
+                raise  # nothing that a clock set back explains
+            log.warning("ticks that were kept before are not repeated", pipeline=scheduled.pipeline)
+            return await self._keep(new, scheduled, pipeline, next_at)
         self._schedules = [replace(s, next_at=next_at) if s == scheduled else s for s in self._schedules]
         for made in born:
             self._board.adopt(made)
-        for run_id, reason in cancel:
-            await self._board.tell(run_id, Cancel(reason=reason))
-        self.bell.ring()
+        return cancel
+
+    async def recover(self) -> None:
+        """Ask those runs to end that were to give way, where the hub died before it had asked them."""
+        for known in self._in_force.known.values():
+            going = [open_run.run for open_run in self._board.runs(known.pipeline.name)]
+            if known.pipeline.overlap is not Overlap.CANCEL or known.retired or len(going) <= 1:
+                continue
+            last = max((run.id for run in going if run.trigger is Trigger.SCHEDULE), default="")
+            why = f"run {last} takes its place: overlap is cancel"
+            await self._cancel([(run.id, why) for run in going if run.id < last and run.cancel_at is None])
+
+    async def _cancel(self, runs: Sequence[tuple[str, str]]) -> None:
+        for run_id, reason in runs:
+            open_run = self._board.get(run_id)
+            if open_run is not None:
+                shared = self._board.shared_tasks(open_run)
+                await self._board.tell(run_id, Cancel(reason=reason, shared=shared))
 
     def _tick(
         self,

@@ -113,6 +113,12 @@ def schedules(connection: sa.Connection) -> list[Scheduled]:
     ]
 
 
+def ticks(connection: sa.Connection, pipeline: str, spec: str) -> set[datetime]:
+    """Return every tick of one schedule that has been decided."""
+    mine = (t.tick.c.pipeline == pipeline, t.tick.c.spec == spec)
+    return {instant(row.at) for row in connection.execute(sa.select(t.tick.c.at).where(*mine))}
+
+
 def pause(connection: sa.Connection, name: str, reason: str, now: datetime | None) -> None:
     """Pause a pipeline from ``now`` on, or resume it when that is None."""
     values = {"paused_at": maybe_micros(now), "paused_reason": reason if now else ""}

@@ -95,10 +95,10 @@ EVENT: Final = Statement(next(_ranks), sa.insert(t.event).inline())
 SCHEDULE_MOVED: Final = _update(t.schedule, ("pipeline", "spec"), ("next_at",), exactly=False)
 DEADLINE: Final = _keep_first(t.deadline, ("id",))
 DEADLINE_MOVED: Final = _update(t.deadline, ("id",), ("state",), exactly=False)
-DEADLINE_RUN: Final = _update(t.deadline, ("id",), ("run",), exactly=False)
-OUTBOX_SUPERSEDED: Final = _text(
+DEADLINE_PUT_OFF: Final = _text("UPDATE deadline SET at = :at WHERE id = :id AND state = 'open'")
+OUTBOX_SUPERSEDED: Final = _text(  # not one that may have been sent: what it raised must be taken back in order
     "UPDATE outbox SET state = 'superseded' WHERE incident = :incident AND route = :route AND part = 'root'"
-    " AND state = 'pending' AND attempts = 0"
+    " AND state = 'pending' AND doubt = 0"
 )
 OUTBOX: Final = _insert(t.outbox)
 OUTBOX_MOVED: Final = _update(
@@ -107,5 +107,6 @@ OUTBOX_MOVED: Final = _update(
 RECEIPT: Final = _upsert(t.receipt, ("incident", "route"))
 COMMAND: Final = _insert(t.command)
 COMMAND_DONE: Final = _update(t.command, ("id",), ("done_at", "result", "error"), exactly=False)
-LANE_MOVED: Final = _update(t.lane, ("instance",), ("not_before", "tokens", "circuit", "next_sweep"), exactly=False)
+LANE_RESTS: Final = _update(t.lane, ("instance",), ("not_before",), exactly=False)
+LANE_CIRCUIT: Final = _update(t.lane, ("instance",), ("circuit",), exactly=False)
 META: Final = _upsert(t.meta, ("key",))

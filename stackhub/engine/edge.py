@@ -1,0 +1,167 @@
+"""Where a connector's verbs are called: what happens in there comes back as an answer, or as an error of the contract.
+
+A bug in a connector costs its own step, not the lane and not the hub. An answer that the store could not keep is one.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, TypeVar
+
+import anyio
+import structlog
+
+from stackhub.contract import (
+    Absent,
+    Answer,
+    Baseline,
+    ConfigError,
+    Deferred,
+    Finished,
+    Found,
+    Handle,
+    Job,
+    Jobs,
+    LostLane,
+    Missing,
+    Pending,
+    Rejected,
+    Search,
+    Unavailable,
+    Unclear,
+    Unknown,
+    Unsure,
+)
+from stackhub.decide.step import Verb
+from stackhub.engine.gate import LaneGate
+from stackhub.engine.health import LaneHealth
+from stackhub.model import codec
+
+log = structlog.get_logger()
+T = TypeVar("T")
+POLL: Final = timedelta(minutes=2)
+CANCEL: Final = timedelta(seconds=30)
+
+
+class _Odd(Exception):
+    """A connector answered what no connector may; says what."""
+
+
+class _Stumbled(Unavailable):
+    """A bug came to light while jobs were asked after: nothing is known of any of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """One connector's verbs, made safe: each returns its answer or an error, and raises `LostLane` alone."""
+
+    instance: str
+    jobs: Jobs
+    gate: LaneGate
+    health: LaneHealth
+    poll_timeout: timedelta = POLL
+    cancel_timeout: timedelta = CANCEL
+
+    async def prepare(self, job: Job, limit: timedelta) -> Baseline | Exception:
+        """Note how things stand before a start."""
+        return await self._ask(Verb.PREPARE, lambda: self.jobs.prepare(job), limit, _document)
+
+    async def start(self, job: Job, baseline: Baseline, key: str, limit: timedelta) -> Handle | Finished | Exception:
+        """Start a job. After ``limit`` no call is under way any more; where nothing is left of it, none is made."""
+        if limit <= timedelta():
+            return Unavailable(f"{self.instance}: the intent to start was kept too late to act on it")
+        return await self._ask(Verb.START, lambda: self.jobs.start(job, baseline, key), limit, _started)
+
+    async def find(self, job: Job, baseline: Baseline, key: str, limit: timedelta) -> Search | Exception:
+        """Look for the job of a start that had no answer."""
+        return await self._ask(Verb.FIND, lambda: self.jobs.find(job, baseline, key), limit, _search)
+
+    async def cancel(self, handle: Handle) -> Exception | None:
+        """Ask for a job to stop."""
+        return await self._ask(Verb.CANCEL, lambda: self.jobs.cancel(handle), self.cancel_timeout, lambda _: None)
+
+    async def poll(self, handles: Sequence[Handle]) -> Sequence[Answer | Exception] | Exception:
+        """Ask after jobs, all in one question; returns one error where none of them was answered.
+
+        A bug is looked for by halves, so that one job which the connector stumbles over hides no other.
+        """
+
+        def checked(answers: Any) -> Sequence[Answer | Exception]:
+            if not isinstance(answers, Sequence) or len(answers) != len(handles):
+                raise _Odd(f"not one answer for each of {len(handles)} handles: {answers!r:.200}")
+            return [_answer(answer) for answer in answers]
+
+        found = await self._ask(Verb.POLL, lambda: self.jobs.poll(handles), self.poll_timeout, checked)
+        if not isinstance(found, _Stumbled) or len(handles) <= 1:
+            return found
+        middle = len(handles) // 2
+        all_found: list[Answer | Exception] = []
+        for half in (handles[:middle], handles[middle:]):
+            answers = await self.poll(half)
+            all_found += [answers] * len(half) if isinstance(answers, Exception) else answers
+        return all_found
+
+    async def _ask(
+        self, verb: Verb, call: Callable[[], Awaitable[Any]], limit: timedelta, checked: Callable[[Any], T]
+    ) -> T | Exception:
+        rest = self.gate.rest()
+        if rest > timedelta():  # asked for by the answer to another call, a moment ago
+            return Unavailable(f"{self.instance} asked for patience", retry_after=rest)
+        answer: T | Exception
+        try:
+            with anyio.fail_after(limit.total_seconds()):
+                answer = checked(await call())
+        except LostLane:
+            raise
+        except TimeoutError:
+            silence = f"{self.instance}: no answer to {verb} within {limit.total_seconds():g} s"
+            answer = Unsure(silence) if verb is Verb.START else Unavailable(silence)
+        except (Unavailable, Unsure, Rejected, ConfigError) as err:
+            answer = err
+        except Exception as err:  # a bug, but in a plugin: it may cost its own step, not the hub
+            log.exception("bug in a connector", instance=self.instance, verb=verb)
+            self.health.heard["bug"] += 1  # and no word on how the account is
+            bug = f"bug in the connector of {self.instance}, at {verb}: {err!r}"
+            kinds: dict[Verb, type[Exception]] = {Verb.START: Unsure, Verb.PREPARE: Rejected, Verb.POLL: _Stumbled}
+            return kinds.get(verb, Unavailable)(bug)
+        await self.health.note(answer)
+        return answer
+
+
+# --- what the store can keep -----------------------------------------------------------------------------------------
+
+
+def _document(given: Any) -> Mapping[str, Any]:
+    if not isinstance(given, Mapping):
+        raise _Odd(f"not a mapping: {given!r:.200}")
+    read: dict[str, Any] = codec.load(dict[str, Any], codec.dump(dict(given)))
+    return read
+
+
+def _started(given: Any) -> Mapping[str, Any] | Finished:
+    return _kept(given) if isinstance(given, Finished) else _document(given)
+
+
+def _search(given: Any) -> Search:
+    if isinstance(given, Found):
+        return Found(handle=_document(given.handle))
+    if isinstance(given, Absent | Unclear):
+        return _kept(given)
+    raise _Odd(f"not a search: {given!r:.200}")
+
+
+def _answer(given: Any) -> Answer:
+    if not isinstance(given, Pending | Deferred | Finished | Missing | Unknown):
+        raise _Odd(f"not an answer: {given!r:.200}")
+    kept = _kept(given)
+    times = [kept.until] if isinstance(kept, Deferred) else []
+    if isinstance(kept, Finished) and kept.landing is not None:
+        times = [kept.landing.ended_at]
+    if any(at is not None and at.tzinfo is None for at in times):
+        raise _Odd(f"a time without a zone: {given!r:.200}")
+    return kept
+
+
+def _kept(given: T) -> T:
+    kept: T = codec.load(type(given), codec.dump(given))
+    return kept

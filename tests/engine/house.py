@@ -1,0 +1,234 @@
+"""A hub on its own ground: a configuration directory, a store, a world of played vendors, a clock that can be set on."""
+
+import shutil
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import anyio
+from engine.played import World, connectors
+
+from stackhub.config.read import Configuration, read
+from stackhub.engine.engine import Engine, attend
+from stackhub.model.run import OpenRun
+from stackhub.store import queries, shown
+from stackhub.store.store import Store, open_store
+
+NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)  # a Monday
+STEP = timedelta(milliseconds=500)  # of the hub's time, for each look of a test
+LOOK = 0.002  # seconds between looks
+PATIENCE = 5.0  # seconds a test waits for what must come
+
+
+class SetClock:
+    """A clock that stands still unless it is set on."""
+
+    def __init__(self, now=NOON):
+        self._now, self._boot = now, 1000.0
+
+    def now(self):
+        return self._now
+
+    def since_boot(self):
+        return self._boot
+
+    def pass_time(self, by):
+        self._now += by
+        self._boot += by.total_seconds()
+
+    def set_wall(self, to):
+        """Set the wall clock alone, as a person does."""
+        self._now = to
+
+
+@dataclass
+class House:
+    root: Path
+    clock: SetClock = field(default_factory=SetClock)
+    environ: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        self.world = World(self.clock)
+        self.connectors = connectors(self.world)
+        self.write("stackhub.env", "STACKHUB_GRACE=1s\n")
+
+    def __getitem__(self, name):
+        return self.world[name]
+
+    def write(self, path, text=""):
+        file = self.root / path
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+        file.chmod(0o600)
+        return self
+
+    def remove(self, path):
+        (self.root / path).unlink()
+        return self
+
+    def instances(self, *names):
+        for name in names:
+            self.write(f"{name}.env")
+        return self
+
+    def pipeline(self, text):
+        name = text.split("pipeline:", 1)[1].split()[0]
+        return self.write(f"pipelines/{name}.yaml", text)
+
+    def read(self) -> Configuration:
+        return read(self.root, self.environ, self.connectors.__getitem__, self.connectors)
+
+    @asynccontextmanager
+    async def store(self):
+        url = self.read().hub.database_url.get_secret_value()
+        async with open_store(url, self.root / ".stackhub", written_by="test") as store:
+            yield store
+
+    @asynccontextmanager
+    async def hub(self, *, store=None, **more):
+        """A life of the hub that ends in peace."""
+        if store is None:
+            async with self.store() as opened, self.hub(store=opened, **more) as hub:
+                yield hub
+            return
+        configuration = self.read()
+        async with attend(
+            configuration, store, self.environ, state=self.root / ".stackhub", clock=self.clock, **more
+        ) as engine:
+            yield Hub(self, engine)
+
+    @asynccontextmanager
+    async def killed(self, **more):
+        """A life of the hub that ends where the block does: nothing is given back, nobody waits for an answer."""
+        try:
+            async with self.hub(**more) as hub:
+                yield hub
+                raise Killed
+        except BaseExceptionGroup as group:
+            _, rest = group.split(Killed)
+            if rest is not None:
+                raise rest from None
+        except Killed:
+            pass
+
+
+class Killed(BaseException):
+    """The hub's process is gone."""
+
+
+@dataclass
+class Hub:
+    """An engine at work, and how a test talks to it."""
+
+    house: House
+    engine: Engine
+
+    def __getitem__(self, name):
+        return self.house.world[name]
+
+    @property
+    def store(self) -> Store:
+        return self.engine.store
+
+    async def submit(self, kind, **args):
+        return await self.engine.commands.submit(kind, args, "ada")
+
+    async def trigger(self, pipeline, **args) -> str:
+        return (await self.submit("trigger", pipeline=pipeline, **args))["run"]
+
+    async def run(self, run_id) -> OpenRun:
+        return await self.store.read(lambda connection: queries.run(connection, run_id))
+
+    async def runs(self, pipeline=""):
+        return await self.store.read(lambda connection: queries.runs(connection, pipeline=pipeline))
+
+    def step(self, run_id, task):
+        open_run = self.engine.board.get(run_id)
+        return open_run.steps[task] if open_run else None
+
+    async def incidents(self):
+        return await self.store.read(queries.incidents)
+
+    async def messages(self, **where):
+        found = await self.store.read(lambda connection: shown.outbox(connection, limit=1000, **where))
+        return found[::-1]
+
+    def ring(self):
+        """Let every loop look at the clock."""
+        lanes = self.engine.lanes
+        for held in lanes.open.values():
+            if held.lane is not None:
+                held.lane.bell.ring()
+        lanes.ring_outboxes()
+        lanes.bell.ring()
+        self.engine.scheduler.bell.ring()
+        self.engine.deadlines.bell.ring()
+
+    async def until(self, holds, *, step=STEP, patience=PATIENCE):
+        """Let time pass until something holds; return it. ``step`` is what passes between two looks."""
+        with anyio.move_on_after(patience):
+            while True:
+                found = holds()
+                if hasattr(found, "__await__"):
+                    found = await found
+                if found:
+                    return found
+                self.house.clock.pass_time(step)
+                self.ring()
+                await self.engine.board.crier.wait(LOOK)
+        raise AssertionError(f"it did not come to this within {patience} s: {self.picture()}")
+
+    async def now_until(self, holds):
+        """Wait until something holds while the hub's clock stands still."""
+        return await self.until(holds, step=timedelta())
+
+    async def pass_time(self, by, *, step=None):
+        """Let time pass, and every loop see it."""
+        end = self.house.clock.now() + by
+        step = step or by / 10
+        await self.until(lambda: self.house.clock.now() >= end, step=step, patience=60)
+        await self.rest()
+
+    async def rest(self, looks=5):
+        """Let whatever is under way come to rest, while the clock stands still."""
+        for _ in range(looks):
+            self.ring()
+            await self.engine.board.crier.wait(LOOK)
+            await self.store.read(queries.open_incidents)
+
+    async def ended(self, run_id, **more) -> OpenRun:
+        """Wait for a run's end, let time pass meanwhile."""
+
+        async def over():
+            found = await self.run(run_id)
+            return found if found.run.ended_at is not None else None
+
+        return await self.until(over, **more)
+
+    async def at(self, run_id, task, state, **more):
+        """Wait until a step has come to a state."""
+        return await self.until(lambda: (s := self.step(run_id, task)) is not None and s.state == state and s, **more)
+
+    async def told(self, **more):
+        """Wait until nothing waits to be told that is due within the next ten seconds."""
+
+        async def empty():
+            soon = self.house.clock.now() + timedelta(seconds=10)
+            waiting = [one for one in await self.messages(state="pending") if one.due <= soon]
+            return not waiting
+
+        await self.until(empty, **more)
+
+    def picture(self):
+        lines = []
+        for open_run in self.engine.board.runs():
+            states = {name: (step.state.value, step.note) for name, step in open_run.steps.items()}
+            lines.append(f"{open_run.run.pipeline} {open_run.run.state}: {states}")
+        return "; ".join(lines) or "no open run"
+
+
+def copy_of(template: Path, to: Path):
+    """Put a ready-made empty database into a state directory."""
+    to.mkdir(parents=True, exist_ok=True)
+    shutil.copy(template, to / "stackhub.db")
