@@ -208,9 +208,10 @@ def _failed(step: Step, open_run: OpenRun) -> list[str]:
     said = [step.error or step.note or "it failed"]
     if step.may_have_run:
         return [*said, "a start had no answer and nobody can tell whether it ran, so it is not repeated"]
-    tries = f"{step.attempt} of {task.retries.attempts} tries"
-    last = step.attempt >= task.retries.attempts
-    return [*said, f"that was the last of {tries}" if last else f"trying again would not help, after {tries}"]
+    most = task.retries.attempts
+    if step.attempt >= most:
+        return [*said, f"that was the last of {most} tries" if most > 1 else "it is tried once only"]
+    return [*said, f"trying again would not help; it was try {step.attempt} of {most}"]
 
 
 def _began(step: Step, open_run: OpenRun) -> str:
