@@ -10,8 +10,11 @@ _DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
 
 
 def dump(value: Any) -> str:
-    """Write a value as JSON text; equal values give equal text."""
-    return _ENCODER.encode(value).decode()
+    """Write a value as JSON text; equal values give equal text. Half a character from a tool's output becomes "?"."""
+    try:
+        return _ENCODER.encode(value).decode()
+    except UnicodeEncodeError:
+        return _ENCODER.encode(_legible(msgspec.to_builtins(value))).decode()
 
 
 def load(kind: type[T], text: str | bytes) -> T:
@@ -26,3 +29,20 @@ def load(kind: type[T], text: str | bytes) -> T:
 def plain(value: Any) -> Any:
     """Turn a value into dicts, lists and strings, as `dump` would write it."""
     return msgspec.to_builtins(value)
+
+
+def legible(text: str) -> str:
+    """Return text that every database can keep: no half characters, no NUL."""
+    return text.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _legible(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode(errors="replace").decode()
+        case dict():
+            return {_legible(name): _legible(inner) for name, inner in value.items()}
+        case list():
+            return [_legible(inner) for inner in value]
+        case _:
+            return value

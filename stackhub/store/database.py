@@ -3,27 +3,34 @@
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-import anyio.to_thread
 import sqlalchemy as sa
-from anyio import CapacityLimiter
 from sqlalchemy import event, exc
 
 from stackhub.errors import StoreUnusable
 from stackhub.store import tables as t
 
-T = TypeVar("T")
 READERS: Final = 4
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
+ASKED_WRONGLY: Final = (exc.IntegrityError, exc.DataError, exc.ProgrammingError, exc.NotSupportedError)
+WRONG_CODES: Final = frozenset(
+    {
+        sqlite3.SQLITE_ERROR,
+        sqlite3.SQLITE_TOOBIG,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_MISUSE,
+        sqlite3.SQLITE_RANGE,
+    }
+)
 
 
 def engine(url: str) -> sa.Engine:
-    """Make an engine; SQLite in WAL mode, every COMMIT durable, writers queueing.
+    """Make an engine: every COMMIT durable, writers queueing. Connecting changes nothing in the database.
 
     Raises:
         StoreUnusable: the URL names no database that stackhub can use.
@@ -42,7 +49,7 @@ def engine(url: str) -> sa.Engine:
 
 def _pragmas(connection: sqlite3.Connection, _: Any) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=OFF"):
+    for pragma in ("synchronous=FULL", "busy_timeout=5000", "foreign_keys=OFF"):
         connection.execute(f"PRAGMA {pragma}")
 
 
@@ -57,23 +64,55 @@ def path_of(url: str) -> Path | None:
     return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
 
 
+def away(err: BaseException) -> bool:
+    """Say whether the database itself is the trouble, so that the same may go well later; else it is what was asked.
+
+    SQLite has one class of error for a full disk and for a table that is not there: its code tells them apart.
+    """
+    if isinstance(err, exc.TimeoutError):  # no connection was free
+        return True
+    if not isinstance(err, exc.DBAPIError) or isinstance(err, ASKED_WRONGLY):
+        return False
+    code = getattr(err.orig, "sqlite_errorcode", None)
+    return code is None or code & 0xFF not in WRONG_CODES
+
+
 def prepare(made: sa.Engine, written_by: str, *, migrate: bool = True) -> None:
-    """Make the tables of a new database, bring those of an older one up to date after a backup.
+    """Make the tables of a new database, bring those of an older one up to date after a backup; SQLite in WAL mode.
 
     Raises:
         StoreUnusable: not a stackhub database, one of a newer version, or one that may not be migrated now.
     """
     _make_private(made)
     version = version_of(made)
-    if version is None:
-        try:
+    try:
+        if version is None:
             _create(made, written_by)
-        except exc.DatabaseError as err:
-            raise StoreUnusable(f"{_where(made)} cannot be made: {err.orig}") from err
-    elif version < t.VERSION:
-        if not migrate:
-            raise StoreUnusable(f"{_where(made)} has tables of version {version}: run `stackhub db upgrade` first")
-        _migrate(made, version)
+        elif version < t.VERSION:
+            if not migrate:
+                raise StoreUnusable(f"{_where(made)} has tables of version {version}: run `stackhub db upgrade` first")
+            _migrate(made, version, written_by)
+        _use_wal(made)
+    except exc.DatabaseError as err:
+        raise StoreUnusable(f"{_where(made)} cannot be made ready: {err.orig}") from err
+    path = path_of(str(made.url))
+    if path is not None:
+        event.listen(made, "do_connect", partial(_still_there, path))
+
+
+def _use_wal(made: sa.Engine) -> None:
+    """Set the journal's mode, which the file remembers; only once it is known to be ours."""
+    if made.dialect.name == "sqlite":
+        with made.connect() as connection:
+            raw = connection.connection.dbapi_connection
+            assert raw is not None  # noqa: S101 - it was connected just now
+            raw.cursor().execute("PRAGMA journal_mode=WAL")
+
+
+def _still_there(path: Path, *_: Any) -> None:
+    """Refuse to connect to a file that is gone: SQLite would make an empty one, and all history would seem undone."""
+    if not path.exists():
+        raise sqlite3.OperationalError(f"{path} is gone")
 
 
 def version_of(made: sa.Engine) -> int | None:
@@ -83,16 +122,22 @@ def version_of(made: sa.Engine) -> int | None:
         StoreUnusable: not a stackhub database, or one of a newer version.
     """
     try:
-        names = set(sa.inspect(made).get_table_names())
+        seen = made.execution_options(reading=True)
+        names = set(sa.inspect(seen).get_table_names())
         if not names:
             return None
-        version, oldest_reader = _version(made, names)
+        version, oldest_reader = _version(seen, names)
     except exc.DatabaseError as err:
         raise StoreUnusable(f"{_where(made)} cannot be used: {err.orig}") from err
     if oldest_reader > t.VERSION:
         raise StoreUnusable(
             f"{_where(made)} was written by a newer stackhub (tables {version}, this one knows {t.VERSION}):"
             " start that version, or restore a backup from before the upgrade"
+        )
+    missing = sorted(t.metadata.tables.keys() - names)
+    if missing and version >= t.VERSION:
+        raise StoreUnusable(
+            f"{_where(made)} lacks tables ({', '.join(missing)}): restore a backup, or name another file"
         )
     return version
 
@@ -111,14 +156,14 @@ def backup(made: sa.Engine, to: Path) -> Path:
     part = to.with_name(f"{to.name}.part")
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
-        with sqlite3.connect(source) as old, sqlite3.connect(part) as new:
+        part.unlink(missing_ok=True)
+        os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(part)) as new:
             old.backup(new)
-        old.close()
-        new.close()
-        part.chmod(0o600)
         part.rename(to)
     except (OSError, sqlite3.Error) as err:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
         raise StoreUnusable(f"cannot write the backup {to}: {err}") from err
     return to
 
@@ -149,41 +194,30 @@ def _version(made: sa.Engine, names: set[str]) -> tuple[int, int]:
     return row.version, row.oldest_reader
 
 
-def _migrate(made: sa.Engine, version: int) -> None:
+def _migrate(made: sa.Engine, version: int, written_by: str) -> None:
+    """Bring older tables up to date: all steps in one transaction, after a backup where the database is a file."""
     from alembic import command
     from alembic.config import Config
 
-    path = path_of(str(made.url))
+    path, kept = path_of(str(made.url)), ""
     if path is not None:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        backup(made, path.with_name(f"{path.name}.before-{t.VERSION}-{stamp}"))
+        kept = f"; {backup(made, path.with_name(f'{path.name}.before-{t.VERSION}-{stamp}'))} is a copy from before"
     config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    with made.begin() as connection:
-        config.attributes["connection"] = connection
-        config.attributes["from"] = version
-        command.upgrade(config, "head")
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    try:
+        with made.begin() as connection:
+            config.attributes["connection"] = connection
+            command.stamp(config, f"{version:04d}" if version else "base")
+            command.upgrade(config, "head")
+            connection.execute(sa.update(t.schema).values(written_by=written_by))
+    except exc.DatabaseError as err:
+        raise StoreUnusable(f"{_where(made)} cannot be upgraded, nothing has changed: {err.orig}{kept}") from err
 
 
 def _where(made: sa.Engine) -> str:
     path = path_of(str(made.url))
     return str(path) if path else made.url.render_as_string(hide_password=True)
-
-
-class Readers:
-    """Runs reading functions in a few threads, each in a transaction of its own: one moment's view of all tables."""
-
-    def __init__(self, made: sa.Engine) -> None:
-        self._engine = made.execution_options(reading=True)
-        self._limiter = CapacityLimiter(READERS)
-
-    async def __call__(self, work: Callable[[sa.Connection], T]) -> T:
-        """Run ``work`` in a thread."""
-        return await anyio.to_thread.run_sync(self._run, work, limiter=self._limiter)
-
-    def _run(self, work: Callable[[sa.Connection], T]) -> T:
-        with self._engine.connect() as connection, connection.begin():
-            return work(connection)
 
 
 def free_space(path: Path) -> int:

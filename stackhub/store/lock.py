@@ -3,6 +3,7 @@
 import fcntl
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -24,10 +25,16 @@ class HubLock:
         """Take the lock at once, or not at all.
 
         Raises:
-            StoreUnusable: another process holds it; the message names it.
+            StoreUnusable: another process holds it, and the message names it; or the file cannot be made.
         """
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as err:
+            raise StoreUnusable(
+                f"{path} cannot be opened ({err.strerror}): make its directory writable for this user,"
+                " or set STACKHUB_STATE_DIR to one that is"
+            ) from err
         if not _taken(fd):
             owner = _named(fd)
             os.close(fd)
@@ -35,8 +42,9 @@ class HubLock:
                 f"{path} is held by another stackhub (process {owner or 'unknown'}): only one may use this database;"
                 " stop that one, or give this one another STACKHUB_STATE_DIR"
             )
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        with suppress(OSError):  # a full disk: it is held all the same, and only does not say by whom
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         return cls(path, fd)
 
     def release(self) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from stackhub.model.codec import dump, load
+from stackhub.model.codec import dump, legible, load
 from stackhub.model.incident import Incident
 from stackhub.model.landing import Landing
 from stackhub.model.node import Node
@@ -129,7 +129,7 @@ def happened(
             "run": run,
             "task": task,
             "kind": kind,
-            "text": text,
+            "text": legible(text),
             "attempt": attempt,
         },
     )

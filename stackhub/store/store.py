@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from stackhub.store import database
 from stackhub.store.lock import HubLock
+from stackhub.store.readers import Readers
 from stackhub.store.transaction import Transaction
 from stackhub.store.writer import Writer
 
@@ -25,7 +26,12 @@ class Store:
 
     engine: sa.Engine
     writer: Writer
-    read: database.Readers
+    read: Readers
+
+    @property
+    def ailing(self) -> str:
+        """Say why the database cannot be used now; "" when all is well."""
+        return self.writer.ailing or self.read.ailing
 
     async def apply(self, transaction: Transaction) -> None:
         """Commit a transaction; returns after its COMMIT. Raises as `Writer.apply` says."""
@@ -46,26 +52,33 @@ async def open_store(
     Raises:
         StoreUnusable: another hub holds it, it is no stackhub database, or one of a newer version.
     """
-    await anyio.Path(state).mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = database.path_of(url)
-    held = HubLock.take(state / "hub.lock") if lock and path is not None else None
-    made = None
-    writer = None
-    try:
+    with ExitStack() as held:
+        for path in _locks(url, state) if lock else ():
+            held.callback(HubLock.take(path).release)
         made = await anyio.to_thread.run_sync(_open, url, written_by, migrate)
+        held.callback(made.dispose)
         writer = Writer(made, asyncio.get_running_loop())
-        yield Store(made, writer, database.Readers(made))
-    finally:
-        with anyio.CancelScope(shield=True):
-            if writer is not None:
+        try:
+            yield Store(made, writer, Readers(made))
+        finally:
+            with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(writer.close)
-            if made is not None:
-                made.dispose()
-            if held is not None:
-                held.release()
+
+
+def _locks(url: str, state: Path) -> list[Path]:
+    """Return what one hub at a time holds: the state directory, and the database where that is elsewhere."""
+    path = database.path_of(url)
+    if path is None:
+        return []
+    elsewhere = path.absolute().parent.resolve() != state.absolute().resolve()
+    return [state / "hub.lock", *([path.with_name(f"{path.name}.lock")] if elsewhere else [])]
 
 
 def _open(url: str, written_by: str, migrate: bool) -> sa.Engine:  # noqa: FBT001 - called through a thread
     made = database.engine(url)
-    database.prepare(made, written_by, migrate=migrate)
+    try:
+        database.prepare(made, written_by, migrate=migrate)
+    except BaseException:
+        made.dispose()
+        raise
     return made

@@ -4,16 +4,21 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy import exc
 
 from stackhub.errors import LostLane, StackhubError, StaleRun, StoreUnavailable
 from stackhub.store import tables as t
+from stackhub.store.database import away
+from stackhub.store.seal import Seal
 from stackhub.store.transaction import Op, Statement, Transaction
 
+log = structlog.get_logger()
 T = TypeVar("T")
 GROUP: Final = 512  # transactions in one commit, at most
 AGAIN: Final = 1.0  # seconds between tries while the database is away
@@ -31,6 +36,9 @@ class _Call:
     future: asyncio.Future[Any]
 
 
+_Work: TypeAlias = _Apply | _Call
+
+
 class _Conflict(Exception):
     """One transaction of the group cannot be committed; ``error`` is what its owner is told."""
 
@@ -42,11 +50,14 @@ class _Conflict(Exception):
 class Writer:
     """Owns the one connection that writes."""
 
-    def __init__(self, engine: sa.Engine, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, engine: sa.Engine, loop: asyncio.AbstractEventLoop, *, again: float = AGAIN) -> None:
         self._engine = engine
         self._loop = loop
-        self._queue: queue.SimpleQueue[_Apply | _Call | None] = queue.SimpleQueue()
+        self._again = again
+        self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._closing = threading.Event()
+        self._door = threading.Lock()  # nothing is queued behind the word to leave
+        self._seal = Seal(engine)
         self.ailing = ""  # why nothing can be committed now; "" when all is well
         self.commits = 0
         self._thread = threading.Thread(target=self._work, name="stackhub-writer", daemon=True)
@@ -56,46 +67,52 @@ class Writer:
         """Queue a transaction; the future resolves after its COMMIT.
 
         Raises (through the future):
-            StaleRun: a row had moved on. LostLane: a lane is not ours any more. StoreUnavailable: closing while away.
+            StaleRun: a row had moved on. LostLane: a lane is not ours any more. StoreUnavailable: closing while away,
+            or closed.
         """
         future: asyncio.Future[None] = self._loop.create_future()
-        self._queue.put(_Apply(transaction, future))
+        self._put(_Apply(transaction, future))
         return future
 
     def call(self, work: Callable[[sa.Connection], T]) -> asyncio.Future[T]:
-        """Queue a function that writes; it runs in a transaction of its own."""
+        """Queue a function that writes; it runs in a transaction of its own, once more if the database went away."""
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.put(_Call(work, future))
+        self._put(_Call(work, future))
         return future
 
     def close(self) -> None:
         """Commit what is queued and end the thread. Blocks; call it from a thread, or when nothing else runs."""
-        self._closing.set()
-        self._queue.put(None)
+        with self._door:
+            self._closing.set()
+            self._queue.put(None)
         self._thread.join()
+
+    def _put(self, work: _Work) -> None:
+        with self._door:
+            if self._closing.is_set():
+                work.future.set_exception(StoreUnavailable("the store is closed"))
+            else:
+                self._queue.put(work)
 
     # --- in the thread ---
 
     def _work(self) -> None:
         connection: sa.Connection | None = None
-        item: _Apply | _Call | None = None
-        while True:
+        item: _Work | None = None
+        last = False
+        while not last:
             item = item or self._queue.get()
             if item is None:
                 break
             group, item, last = self._gather(item)
             connection = self._carry_out(connection, group)
-            if last:
-                break
         if connection is not None:
             connection.close()
 
-    def _gather(self, first: _Apply | _Call) -> tuple[Sequence[_Apply] | _Call, _Apply | _Call | None, bool]:
+    def _gather(self, first: _Work) -> tuple[Sequence[_Work], _Work | None, bool]:
         """Return what is committed next, what was taken out of the queue beyond it, and whether that was the last."""
-        if isinstance(first, _Call):
-            return first, None, False
         group = [first]
-        while len(group) < GROUP:
+        while isinstance(first, _Apply) and len(group) < GROUP:
             try:
                 item = self._queue.get_nowait()
             except queue.Empty:
@@ -107,62 +124,69 @@ class Writer:
             group.append(item)
         return group, None, False
 
-    def _carry_out(self, connection: sa.Connection | None, work: Sequence[_Apply] | _Call) -> sa.Connection | None:
-        while True:
+    def _carry_out(self, connection: sa.Connection | None, group: Sequence[_Work]) -> sa.Connection | None:
+        """Commit a group, however long the database is away; halve it until what cannot be committed stands alone."""
+        waiting = [group]  # in order, the first on top
+        while waiting:
+            part = waiting[-1]
             try:
                 connection = connection or self._engine.connect()
-                if isinstance(work, _Call):
-                    self._run(connection, work)
-                else:
-                    self._commit(connection, work)
-            except (exc.OperationalError, exc.InterfaceError) as err:
-                self.ailing = str(err.orig)
-                if connection is not None:
-                    connection.invalidate()
-                    connection.close()
+                results = self._commit(connection, part)
+            except Exception as err:  # noqa: BLE001 - a bug in one transaction is its owner's, not everyone's
+                if not isinstance(err, _Conflict | exc.IntegrityError):
+                    _drop(connection)
                     connection = None
-                if self._closing.wait(AGAIN):
-                    self._tell_all(work, StoreUnavailable(f"the database is away: {self.ailing}"))
-                    return None
+                if away(err):
+                    self._ail(err)
+                    if self._closing.wait(self._again):
+                        gone = StoreUnavailable(f"the database is away: {self.ailing}")
+                        self._tell([(item.future, gone, None) for left in reversed(waiting) for item in left])
+                        return None
+                elif len(part) > 1:
+                    middle = len(part) // 2
+                    waiting[-1:] = [part[middle:], part[:middle]]
+                else:
+                    waiting.pop()
+                    self._tell([(part[0].future, _told(err), None)])
             else:
-                self.ailing = ""
-                return connection
+                self._recover()
+                waiting.pop()
+                self._tell([(item.future, None, result) for item, result in zip(part, results, strict=True)])
+        return connection
 
-    def _run(self, connection: sa.Connection, call: _Call) -> None:
+    def _commit(self, connection: sa.Connection, part: Sequence[_Work]) -> Sequence[Any]:
+        kept = self._seal.kept(connection)
+        if kept is not None:  # the COMMIT before the database went away did come through
+            return kept
+        transaction = connection.begin()
         try:
-            with connection.begin():
-                result = call.work(connection)
-            self.commits += 1
-        except (exc.OperationalError, exc.InterfaceError):
+            match part:
+                case [_Call(work=work)]:
+                    results: Sequence[Any] = [work(connection)]
+                case _:
+                    group = [item.transaction for item in part if isinstance(item, _Apply)]
+                    _check_lanes(connection, group)
+                    _execute(connection, [op for one in group for op in one.ops])
+                    results = [None] * len(group)
+            self._seal.put(connection, results)
+        except BaseException:
+            self._seal.lift()
+            transaction.rollback()
             raise
-        except exc.IntegrityError as err:
-            self._tell([(call.future, StaleRun(str(err.orig)), None)])
-        except Exception as err:  # noqa: BLE001 - carried to the caller, whose error it is
-            self._tell([(call.future, err, None)])
-        else:
-            self._tell([(call.future, None, result)])
+        transaction.commit()
+        self._seal.lift()
+        self.commits += 1
+        return results
 
-    def _commit(self, connection: sa.Connection, group: Sequence[_Apply]) -> None:
-        """Commit a group; on a conflict, halve it until the guilty one is alone."""
-        try:
-            with connection.begin():
-                _check_lanes(connection, group)
-                _execute(connection, [op for item in group for op in item.transaction.ops])
-            self.commits += 1
-        except (_Conflict, exc.IntegrityError) as err:
-            if len(group) > 1:
-                middle = len(group) // 2
-                self._commit(connection, group[:middle])
-                self._commit(connection, group[middle:])
-                return
-            error = err.error if isinstance(err, _Conflict) else StaleRun(str(err.orig))
-            self._tell([(group[0].future, error, None)])
-        else:
-            self._tell([(item.future, None, None) for item in group])
+    def _ail(self, err: Exception) -> None:
+        if not self.ailing:
+            log.error("the database is away, waiting for it", reason=_words(err))
+        self.ailing = _words(err)
 
-    def _tell_all(self, work: Sequence[_Apply] | _Call, error: Exception) -> None:
-        items = [work] if isinstance(work, _Call) else work
-        self._tell([(item.future, error, None) for item in items])
+    def _recover(self) -> None:
+        if self.ailing:
+            log.info("the database is back", was=self.ailing)
+        self.ailing = ""
 
     def _tell(self, outcomes: Sequence[tuple[asyncio.Future[Any], Exception | None, Any]]) -> None:
         def tell() -> None:
@@ -174,14 +198,37 @@ class Writer:
                 else:
                     future.set_exception(error)
 
-        if not self._loop.is_closed():
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(tell)
 
 
-def _check_lanes(connection: sa.Connection, group: Sequence[_Apply]) -> None:
+def _drop(connection: sa.Connection | None) -> None:
+    """Close a connection that cannot be trusted any more."""
+    if connection is not None:
+        with suppress(exc.SQLAlchemyError):
+            connection.invalidate()
+        with suppress(exc.SQLAlchemyError):
+            connection.close()
+
+
+def _told(err: Exception) -> Exception:
+    match err:
+        case _Conflict(error=error):
+            return error
+        case exc.IntegrityError(orig=orig):
+            return StaleRun(str(orig))
+        case _:
+            return err
+
+
+def _words(err: Exception) -> str:
+    return str(getattr(err, "orig", None) or err)
+
+
+def _check_lanes(connection: sa.Connection, group: Sequence[Transaction]) -> None:
     held: dict[str, int] = {}
-    for item in group:
-        for instance, epoch in item.transaction.lanes.items():
+    for one in group:
+        for instance, epoch in one.lanes.items():
             if held.setdefault(instance, epoch) != epoch:
                 raise _Conflict(LostLane(f"lane {instance}: epoch {epoch} is over"))
     if not held:

@@ -13,7 +13,6 @@ from stackhub.model.pipeline import OnTimeout, Pipeline, Retries
 from stackhub.model.run import RUN_MOVES, RunState
 from stackhub.model.step import Stop
 
-
 ONCE = Retries(attempts=1)
 SHOP = pipeline(task("orders", retries=ONCE), task("users", retries=ONCE), needing("marts", "orders", "users"))
 

@@ -1,0 +1,47 @@
+"""Reads the store beside the writer."""
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import anyio
+import anyio.to_thread
+import sqlalchemy as sa
+import structlog
+from anyio import CapacityLimiter
+from sqlalchemy import exc
+
+from stackhub.store.database import READERS, away
+
+log = structlog.get_logger()
+T = TypeVar("T")
+AGAIN: Final = 1.0  # seconds between tries while the database is away
+
+
+class Readers:
+    """Runs reading functions in a few threads, each in a transaction of its own: one moment's view of all tables."""
+
+    def __init__(self, made: sa.Engine, *, again: float = AGAIN) -> None:
+        self.ailing = ""  # why nothing can be read now; "" when all is well
+        self._engine = made.execution_options(reading=True)
+        self._limiter = CapacityLimiter(READERS)
+        self._again = again
+
+    async def __call__(self, work: Callable[[sa.Connection], T]) -> T:
+        """Run ``work`` in a thread; a database that is away is waited for."""
+        while True:
+            try:
+                found = await anyio.to_thread.run_sync(self._run, work, limiter=self._limiter)
+            except exc.SQLAlchemyError as err:
+                if not away(err):
+                    raise
+                if not self.ailing:
+                    log.error("the database cannot be read, waiting for it", reason=str(err))  # noqa: TRY400 - no bug of ours
+                self.ailing = str(getattr(err, "orig", None) or err)
+            else:
+                self.ailing = ""
+                return found
+            await anyio.sleep(self._again)
+
+    def _run(self, work: Callable[[sa.Connection], T]) -> T:
+        with self._engine.connect() as connection, connection.begin():
+            return work(connection)
