@@ -3,6 +3,7 @@
 Whatever libraries log goes the same way, from WARNING on. A log that cannot be written costs nothing but itself.
 """
 
+import json
 import logging
 import sys
 from collections.abc import Callable, MutableMapping
@@ -15,6 +16,7 @@ from structlog.typing import Processor
 from stackhub.server.redact import Redactor
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_FIRST: Final = ("timestamp", "level", "event")
 _PLAIN: Final = frozenset({"level", "timestamp"})
 
 
@@ -41,10 +43,15 @@ def configure(form: str, level: str, redactor: Redactor, stream: TextIO | None =
 
 def _renderer(form: str, *, colours: bool) -> Processor:
     if form == "json":
-        return structlog.processors.JSONRenderer(sort_keys=False, ensure_ascii=False)
+        return _json
     if colours:
         return structlog.dev.ConsoleRenderer(colors=True, exception_formatter=structlog.dev.plain_traceback)
     return _text
+
+
+def _json(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
+    """Write an event as one line, what every event has first."""
+    return json.dumps({**{key: event[key] for key in _FIRST if key in event}, **event}, ensure_ascii=False, default=str)
 
 
 def _text(_: Any, __: str, event: MutableMapping[str, Any]) -> str:

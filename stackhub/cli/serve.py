@@ -29,7 +29,7 @@ from stackhub.cli import exits, logging
 from stackhub.config.read import Configuration, fingerprint_directory, read
 from stackhub.config.settings import HubSettings
 from stackhub.engine.engine import Engine, attend
-from stackhub.errors import ConfigError, StoreUnusable
+from stackhub.errors import ConfigError, Problem, StoreUnusable
 from stackhub.server.app import Doors, make
 from stackhub.server.listen import served
 from stackhub.server.places import bind_port, bound_socket
@@ -129,6 +129,21 @@ def _read(directory: Path, environ: Mapping[str, str], key: bytes | None) -> Con
     return read(directory, environ, registry.load, names, key=key)
 
 
+def _prepare(state: Path) -> None:
+    """Make the state directory.
+
+    Raises:
+        ConfigError: it cannot be made, or not be written in.
+    """
+    way_out = "give it to the user that runs stackhub, or set STACKHUB_STATE_DIR to another"
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as err:
+        raise ConfigError(Problem(str(state), f"cannot be made ({err.strerror}): {way_out}")) from err
+    if not os.access(state, os.W_OK | os.X_OK):
+        raise ConfigError(Problem(str(state), f"cannot be written in: {way_out}"))
+
+
 def _kept_key(state: Path) -> bytes:
     """Return this installation's key, made when it is new. Called while holding the hub's lock."""
     path = state / KEY
@@ -160,6 +175,7 @@ async def _attended(
         logging.configure(configuration.hub.log_format, configuration.hub.log_level, redactor)
         stop.grace = configuration.hub.grace
 
+    await anyio.to_thread.run_sync(_prepare, hub.state_dir)
     async with _opened(hub, migrate=migrate) as store:
         key = await anyio.to_thread.run_sync(_kept_key, hub.state_dir)
         again = partial(_read, directory, environ, key)

@@ -1,6 +1,8 @@
 """The API, on a real engine."""
 
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import anyio
 import pytest
@@ -11,6 +13,7 @@ from stackhub.contract import Outcome
 from stackhub.model.ids import LENGTH
 from stackhub.store import queries
 
+DOCS = Path(__file__).parents[2] / "docs" / "http.md"
 NOBODY = "0" * LENGTH
 
 
@@ -419,3 +422,10 @@ async def test_the_root_says_where_the_api_is(shared):
     answer = await shared.get("/")
     assert answer.headers["content-type"].startswith("text/plain")
     assert "/api/v1" in answer.text
+
+
+async def test_every_route_is_documented_and_every_documented_one_is_there(shared):
+    described = (await shared.get("/api/openapi.json")).json()["paths"]
+    routes = {(method.upper(), path) for path, methods in described.items() for method in methods}
+    documented = re.findall(r"^\| `(GET|POST)` \| `(/api/\S+)` \|", DOCS.read_text(), re.MULTILINE)
+    assert set(documented) == routes
