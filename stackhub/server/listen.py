@@ -9,7 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, Final
 
 import anyio
 import uvicorn
@@ -67,7 +67,7 @@ class Patient(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def _idle(self) -> bool:
-        begun = cast("RequestResponseCycle | None", self.cycle)
+        begun: RequestResponseCycle | None = self.cycle
         return begun is None or begun.response_complete
 
     def _calm(self) -> None:

@@ -1,7 +1,6 @@
 """Opens a database: checks that it is ours and of a version we may use, makes or migrates its tables."""
 
 import os
-import shutil
 import sqlite3
 from contextlib import closing, suppress
 from datetime import UTC, datetime
@@ -218,8 +217,3 @@ def _migrate(made: sa.Engine, version: int, written_by: str) -> None:
 def _where(made: sa.Engine) -> str:
     path = path_of(str(made.url))
     return str(path) if path else made.url.render_as_string(hide_password=True)
-
-
-def free_space(path: Path) -> int:
-    """Return the bytes free where the database lives."""
-    return shutil.disk_usage(path if path.is_dir() else path.parent).free

@@ -1,11 +1,10 @@
 """Values to rows and back: the one place that knows which column repeats what."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from stackhub.model.codec import dump, legible, load
+from stackhub.model.codec import dump, legible
 from stackhub.model.incident import Incident
 from stackhub.model.landing import Landing
 from stackhub.model.node import Node
@@ -147,8 +146,3 @@ def incident_kept(incident: Incident, was: int | None) -> Op:
         return Op(tx.INCIDENT_OPENED, {"id": incident.id, "key": incident.key, "opened_at": opened, **row})
     changes = {f"n_{name}": value for name, value in row.items()}
     return Op(tx.INCIDENT_MOVED, {"b_id": incident.id, "b_version": was, **changes})
-
-
-def step_from(row: Mapping[str, Any]) -> Step:
-    """Read a step."""
-    return load(Step, row["data"])

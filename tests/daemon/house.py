@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +56,6 @@ class House:
     directory: Path
     stage: Stage
     daemon: asyncio.subprocess.Process | None = None
-    kills: int = 0
-    starts: int = 0
-    output: list[str] = field(default_factory=list)
 
     @property
     def log(self) -> Path:
@@ -67,7 +64,6 @@ class House:
 
     async def start(self, *, wait: bool = True) -> None:
         """Start a daemon; with ``wait``, until it is ready."""
-        self.starts += 1
         with self.log.open("ab") as log:
             self.daemon = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "stackhub", "--config", str(self.directory), "serve"),
@@ -103,7 +99,6 @@ class House:
         assert self.daemon is not None
         if self.daemon.returncode is None:
             self.daemon.send_signal(with_signal)
-        self.kills += 1
         with anyio.fail_after(30):
             return await self.daemon.wait()
 
