@@ -1,6 +1,13 @@
-"""What every test may ask for."""
+"""What every test may ask for, and how property tests are run: as they fall at one's desk, always the same in CI."""
+
+import os
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("desk", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
 
 @pytest.fixture(scope="session")

@@ -47,7 +47,8 @@ class Known:
 
 def open_runs(connection: sa.Connection) -> list[OpenRun]:
     """Return every run that has not ended, oldest first."""
-    return _whole(connection, sa.select(t.run).where(OPEN_RUN).order_by(t.run.c.id))
+    found = _whole(connection, sa.select(t.run).where(OPEN_RUN))  # sorted by SQLite, it would walk through all history
+    return sorted(found, key=lambda open_run: open_run.run.id)
 
 
 def run(connection: sa.Connection, run_id: str) -> OpenRun | None:
