@@ -1,7 +1,7 @@
 """What people are told: the open incidents, what could not be delivered, tests, and closing by hand."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from stackhub.store.store import open_store
 
 PATIENCE: Final = 30.0  # seconds for a test
 TRIES: Final = 2  # failed ones, after which a test's message is not waited for
+SOON: Final = timedelta(seconds=5)  # nor is one that was refused, whose next try is further away
 LOOK: Final = 0.2
 
 
@@ -147,12 +148,17 @@ async def _here(where: Where, configuration: Configuration, pipeline: str) -> li
 
 
 async def _delivered(reader: Reader, result: Mapping[str, Any]) -> list[Posted]:
-    """Wait until every message of a test has arrived, or has failed twice."""
+    """Wait until every message of a test has arrived, or has failed."""
     posts: list[Posted] = []
     with anyio.move_on_after(PATIENCE):
         while True:
             posts = reader(partial(shown.outbox, incident=str(result["incident"])))
-            if all(one.state != "pending" or (one.error and one.attempts >= TRIES) for one in posts):
+            if all(one.state != "pending" or _failed(one) for one in posts):
                 break
             await anyio.sleep(LOOK)
     return sorted(posts, key=lambda one: one.id)
+
+
+def _failed(one: Posted) -> bool:
+    far = one.due - datetime.now(UTC) > SOON
+    return bool(one.error) and (far or one.attempts >= TRIES)

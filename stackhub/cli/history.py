@@ -65,7 +65,7 @@ def show(where: Where, typed: str, *, as_json: bool) -> int:
     now = datetime.now(UTC)
     with where.reader() as reader:
         there = _there(reader)
-        found = named.run(there, named.split(typed)[0])
+        found, _ = named.step(there, typed)
         nodes = there(partial(queries.nodes, run_id=found.run.id))
         events = there(partial(queries.events, run_id=found.run.id))
         usual = there(partial(queries.usual, pipeline=found.run.pipeline))

@@ -38,7 +38,7 @@ LONG = """
 pipeline: long
 defaults: {retries: {attempts: 1}}
 tasks:
-  endless: {uses: shell.run, with: {command: "echo begun; exec sleep 1000"}}
+  endless: {uses: shell.run, with: {command: "echo begun > ready; exec sleep 1000"}}
 """
 
 
@@ -71,6 +71,7 @@ def _small_configuration(place: Path, patch: pytest.MonkeyPatch) -> Path:
     (pipelines / "broken.yaml").write_text(BROKEN)
     (pipelines / "long.yaml").write_text(LONG)
     (place / "payments.py").write_text("print('1038 payments')\n")
+    os.mkfifo(place / "ready")  # whoever reads it waits until the endless job has begun
     return place
 
 

@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -83,16 +84,17 @@ def test_a_json_value_is_read_as_json(stackhub):
     assert stackhub("logs", "last.orders").out == "a b\n"
 
 
-def _begun(process: subprocess.Popen[str]) -> None:
+def _begun(directory: Path, process: subprocess.Popen[str]) -> None:
+    assert (directory / "ready").read_text() == "begun\n"
     for line in process.stdout:
         if "endless running" in line:
             return
     pytest.fail("it ended before it began")
 
 
-def test_one_interrupt_cancels_the_run_and_waits_for_its_end(stackhub, console):
+def test_one_interrupt_cancels_the_run_and_waits_for_its_end(directory, stackhub, console):
     process = console("run", "long")
-    _begun(process)
+    _begun(directory, process)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 130
@@ -103,10 +105,10 @@ def test_one_interrupt_cancels_the_run_and_waits_for_its_end(stackhub, console):
 def test_a_second_interrupt_leaves_at_once_and_the_next_run_attends_what_was_left(directory, stackhub, console):
     (directory / "pipelines" / "long.yaml").write_text(
         "pipeline: long\ntasks:\n"
-        "  endless: {uses: shell.run, with: {command: \"trap '' TERM; until test -e go; do sleep 0.1; done\"}}\n"
+        "  endless: {uses: shell.run, with: {command: \"trap '' TERM; echo begun > ready; until test -e go; do sleep 0.1; done\"}}\n"
     )
     process = console("run", "long")
-    _begun(process)
+    _begun(directory, process)
     process.send_signal(signal.SIGINT)
     for line in process.stdout:
         if "cancelling" in line:
@@ -123,9 +125,9 @@ def test_a_second_interrupt_leaves_at_once_and_the_next_run_attends_what_was_lef
     assert stackhub("show", run["id"], "--json").json["ended_at"]
 
 
-def test_a_terminated_run_goes_on_without_us(stackhub, console):
+def test_a_terminated_run_goes_on_without_us(directory, stackhub, console):
     process = console("run", "long")
-    _begun(process)
+    _begun(directory, process)
     process.terminate()
     _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (130, "left: the run and its jobs go on\n")

@@ -1,0 +1,132 @@
+"""The configuration as a compiler sees it, and as its accounts see it."""
+
+import re
+
+import pytest
+
+from stackhub.cli.check import _match
+from stackhub.contract import Connection, Health
+
+
+def test_a_good_configuration_is_counted(stackhub):
+    shown = stackhub("check")
+    assert (shown.code, shown.out) == (0, "3 pipelines, 2 instances: good\n")
+
+
+def test_every_error_is_told_at_once_each_with_its_place(stackhub, directory):
+    (directory / "pipelines" / "shop.yaml").write_text("pipeline: shop\ntasks:\n  a: {uses: shell.fly}\n  b: {}\n")
+    (directory / "stackhub.env").write_text("STACKHUB_PORT=many\nSTACKHUB_PROT=1\n")
+    shown = stackhub("check")
+    assert (shown.code, shown.out) == (2, "")
+    places = [line.partition(" ")[0] for line in shown.err.splitlines()]
+    assert places == [
+        "pipelines/shop.yaml:3:13:",
+        "pipelines/shop.yaml:4:3:",
+        "stackhub.env:1:",
+        "stackhub.env:2:",
+    ]
+    view = stackhub("check", "--json")
+    assert view.code == 2
+    assert len(view.json["problems"]) == len(places)
+
+
+def test_what_is_allowed_and_yet_odd_is_a_warning(stackhub, directory):
+    (directory / "dbt.env").write_text("DBT_PROJECT_DIR=nowhere\n")
+    shown = stackhub("check")
+    assert shown.code == 0
+    assert f"dbt.env: warning: DBT_PROJECT_DIR: {directory / 'nowhere'} does not exist\n" in shown.err
+    assert "pipelines/shop.yaml: warning: nobody is told when shop fails: add alerts" in shown.err
+    places = {warning["place"] for warning in stackhub("check", "--json").json["warnings"]}
+    assert places == {"dbt.env", "pipelines/broken.yaml", "pipelines/long.yaml", "pipelines/shop.yaml"}
+
+
+def test_a_notifier_with_an_env_file_is_whom_pipelines_tell_that_name_nobody(stackhub, directory):
+    (directory / "pagerduty.env").write_text("PAGERDUTY_ROUTING_KEY=R0UT1NGKEYOFTHESANDBOX0123456789\n")
+    assert "nobody is told" not in stackhub("check").err
+
+
+def test_a_pipeline_that_names_no_route_on_purpose_is_warned_of(stackhub, directory):
+    (directory / "pagerduty.env").write_text("PAGERDUTY_ROUTING_KEY=R0UT1NGKEYOFTHESANDBOX0123456789\n")
+    with (directory / "pipelines" / "shop.yaml").open("a") as file:
+        file.write("alerts: []\n")
+    assert "pipelines/shop.yaml: warning: nobody is told when shop fails" in stackhub("check").err
+
+
+# --- live ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def played(directory, start):
+    """The sandbox, and the env files that it prints."""
+    with start("sandbox", "--port", "0", until="What has been asked of it", stream="stdout") as (_, said):
+        text = "".join(said)
+        for name, block in re.findall(r"^(\w+)\.env:\n((?:  .*\n)+)", text, re.MULTILINE):
+            (directory / f"{name}.env").write_text(re.sub(r"^  ", "", block, flags=re.MULTILINE))
+            (directory / f"{name}.env").chmod(0o600)
+        yield directory
+
+
+def _sync(directory, connection):
+    (directory / "pipelines" / "sync.yaml").write_text(
+        f"pipeline: sync\ntasks:\n  orders: {{uses: fivetran.sync, with: {{connection: {connection}}}}}\n"
+    )
+
+
+def test_live_tries_every_instance_and_exits_with_0_when_all_is_granted(stackhub, played):
+    _sync(played, "shop_orders")
+    shown = stackhub("check", "--live")
+    assert shown.code == 0, shown.out
+    assert shown.lines[-1] == "4 pipelines, 6 instances: good"
+    tried = stackhub("check", "--live", "--json").json["live"]
+    assert {one["instance"] for one in tried} == {"airbyte", "fivetran", "pagerduty", "python", "shell", "slack"}
+    assert all(one["ok"] for one in tried)
+    assert "connection of sync.orders" in [one["name"] for one in tried]
+
+
+def test_live_names_the_connections_that_are_nearest_to_one_that_is_not_there(stackhub, played):
+    _sync(played, "shop_order")
+    shown = stackhub("check", "--live", "--json")
+    assert shown.code == 1
+    [refused] = [one for one in shown.json["live"] if not one["ok"]]
+    assert refused["detail"] == "there is no 'shop_order'"
+    assert refused["remedy"].startswith("name one of: shop_orders")
+
+
+def test_live_says_what_to_do_when_a_credential_is_refused(stackhub, played, monkeypatch):
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-of-somebody-else")
+    shown = stackhub("check", "--live")
+    assert shown.code == 1
+    assert "✗" in shown.out
+    assert shown.lines[-1].endswith("trials refused")
+    assert "xoxb-of-somebody-else" not in shown.out
+
+
+def test_an_account_that_does_not_answer_is_a_refusal_and_no_crash(stackhub, directory):
+    (directory / "fivetran.env").write_text(
+        "FIVETRAN_API_URL=http://127.0.0.1:9/fivetran\nFIVETRAN_API_KEY=k\nFIVETRAN_API_SECRET=s\n"
+    )
+    shown = stackhub("check", "--live")
+    assert shown.code == 1
+    assert "fivetran  ✗" in shown.out
+
+
+def _held(**changes):
+    return Connection(**{"id": "id1", "name": "crm", "health": Health.OK, **changes})
+
+
+@pytest.mark.parametrize(
+    ("held", "ok", "said"),
+    [
+        ([_held()], True, "crm is ok"),
+        ([_held(id="crm", name="other")], True, "crm is ok"),
+        ([_held(health=Health.UNKNOWN)], True, "crm is unknown"),
+        ([_held(health=Health.PAUSED, note="by ada")], False, "crm is paused: by ada"),
+        ([_held(health=Health.BROKEN)], False, "crm is broken"),
+        ([_held(), _held(id="id2")], False, "'crm' are 2"),
+        ([], False, "there is no 'crm'"),
+    ],
+)
+def test_a_connection_is_good_when_it_is_one_and_runs(held, ok, said):
+    tried = _match("fivetran", "shop.crm", "crm", held)
+    assert (tried.ok, tried.detail) == (ok, said)
+    assert bool(tried.remedy) is not ok
