@@ -5,7 +5,6 @@ STACKHUB_GRACE. A second one: exit at once; what was committed is safe. SIGHUP: 
 """
 
 import os
-import secrets
 import signal
 import sys
 import threading
@@ -41,8 +40,6 @@ from stackhub.store.lock import HubLock
 from stackhub.store.store import Store, open_store
 
 log = structlog.get_logger()
-KEY: Final = "fingerprint.key"  # in the state directory: lets a restart see that nothing has changed
-KEY_BYTES: Final = 32
 ASIDE: Final = 0.5  # seconds of the grace that are kept for the exit itself
 FOR_REQUESTS: Final = 0.3  # of the grace, for requests under way
 
@@ -122,11 +119,8 @@ def _gone(code: int) -> None:
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def _read(directory: Path, environ: Mapping[str, str], key: bytes | None) -> Configuration:
-    names = registry.installed()
-    if key is None:
-        return read(directory, environ, registry.load, names)
-    return read(directory, environ, registry.load, names, key=key)
+def _read(directory: Path, environ: Mapping[str, str]) -> Configuration:
+    return read(directory, environ, registry.load, registry.installed())
 
 
 def _prepare(state: Path) -> None:
@@ -144,22 +138,6 @@ def _prepare(state: Path) -> None:
         raise ConfigError(Problem(str(state), f"cannot be written in: {way_out}"))
 
 
-def _kept_key(state: Path) -> bytes:
-    """Return this installation's key, made when it is new. Called while holding the hub's lock."""
-    path = state / KEY
-    with suppress(FileNotFoundError):
-        found = path.read_bytes()
-        if len(found) == KEY_BYTES:
-            return found
-    made = secrets.token_bytes(KEY_BYTES)
-    part = path.with_name(f"{KEY}.part")
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(made)
-    part.rename(path)
-    return made
-
-
 # --- attending --------------------------------------------------------------------------------------------------------
 
 
@@ -167,7 +145,10 @@ async def _attended(
     directory: Path, environ: Mapping[str, str], stop: Stop, redactor: Redactor, *, migrate: bool
 ) -> None:
     began = time.monotonic()
-    hub = (await anyio.to_thread.run_sync(_read, directory, environ, None)).hub
+    again = partial(_read, directory, environ)
+    seen = await anyio.to_thread.run_sync(fingerprint_directory, directory)
+    configuration = await anyio.to_thread.run_sync(again)
+    hub = configuration.hub
 
     def settle(configuration: Configuration) -> None:
         """Bring this process to a configuration, before anything is said of it."""
@@ -175,14 +156,10 @@ async def _attended(
         logging.configure(configuration.hub.log_format, configuration.hub.log_level, redactor)
         stop.grace = configuration.hub.grace
 
+    settle(configuration)
+    warn(configuration)
     await anyio.to_thread.run_sync(_prepare, hub.state_dir)
     async with _opened(hub, migrate=migrate) as store:
-        key = await anyio.to_thread.run_sync(_kept_key, hub.state_dir)
-        again = partial(_read, directory, environ, key)
-        seen = await anyio.to_thread.run_sync(fingerprint_directory, directory)
-        configuration = await anyio.to_thread.run_sync(again)
-        settle(configuration)
-        warn(configuration)
         with bind_port(hub.host, hub.port) as port, bound_socket(hub.state_dir) as local:
             async with attend(configuration, store, environ, state=hub.state_dir) as engine:
                 reloader = Reloader(directory, engine, again, settle, seen=seen)

@@ -147,13 +147,11 @@ def _asked(engine: Engine, counts: Counts | None, now: datetime, *, named: bool)
     """Gather what stands, rather than what happened. ``counts`` is None while the store is away."""
     runs: Counter[tuple[str, ...]] = Counter({("", state.value): 0 for state in RUN_OPEN} if not named else {})
     runs.update((one.run.pipeline, one.run.state.value) for one in engine.board.runs())
-    lanes = {name: held.lane for name, held in engine.lanes.open.items() if held.lane is not None}
+    lanes = {name: held.health for name, held in engine.lanes.open.items() if held.lane is not None}
     steps: Counter[tuple[str, ...]] = Counter({("", state.value): 0 for state in OPEN} if not named else {})
     steps.update((name, step.state.value) for name in lanes for step in engine.board.steps(name))
-    calls: Values = Counter(
-        {(name, how): many for name, lane in lanes.items() for how, many in lane.health.heard.items()}
-    )
-    circuits: Values = Counter({(name,): int(lane.health.circuit.open) for name, lane in lanes.items()})
+    calls: Values = Counter({(name, how): many for name, health in lanes.items() for how, many in health.heard.items()})
+    circuits: Values = Counter({(name,): int(health.circuit.open) for name, health in lanes.items()})
     lags = {(name,): held.outbox.lag.total_seconds() for name, held in engine.lanes.open.items() if held.outbox}
     store = engine.store.writer
     found = [

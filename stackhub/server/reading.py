@@ -10,6 +10,7 @@ from fastapi import APIRouter, HTTPException, Path, Query, Request
 
 from stackhub.contract import Logs
 from stackhub.engine.engine import Engine
+from stackhub.engine.standin import StandIn
 from stackhub.model.run import OpenRun, RunState
 from stackhub.server import views
 from stackhub.server.finding import RunId, Text, TheEngine, answers, pipeline_named, run_named, task_named
@@ -212,15 +213,15 @@ async def list_instances(engine: TheEngine) -> list[View]:
             open_steps=len(engine.board.steps(name)),
             undelivered=held.outbox.undelivered if held.outbox is not None else None,
             lane=seen.get(name),
+            shut=held.connector.why if isinstance(held.connector, StandIn) else "",
         )
         for name, held in sorted(engine.lanes.open.items())
     ]
 
 
 def lanes_seen(engine: Engine) -> dict[str, LaneSeen]:
-    """Return how the accounts of the open lanes are at this moment."""
+    """Return how the accounts of the open instances are at this moment."""
     return {
-        name: LaneSeen(instance=name, circuit=held.lane.health.circuit, not_before=held.gate.not_before)
+        name: LaneSeen(instance=name, circuit=held.health.circuit, not_before=held.gate.not_before)
         for name, held in engine.lanes.open.items()
-        if held.lane is not None
     }

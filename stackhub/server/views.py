@@ -246,9 +246,14 @@ def instance_view(
     open_steps: int = 0,
     undelivered: int | None = None,
     lane: LaneSeen | None = None,
+    shut: str = "",
 ) -> View:
-    """Show an instance: what it can do, and whether its account answers. ``lane`` is its lane as last kept."""
+    """Show an instance: what it can do, and whether its account answers.
+
+    ``lane`` is its lane as last kept; ``shut`` is why it could not be opened.
+    """
     circuit = lane.circuit if lane else None
+    answers = "ok" if circuit is None or not circuit.open else "refused" if circuit.refused else "down"
     return {
         "instance": name,
         "connector": connector,
@@ -257,8 +262,8 @@ def instance_view(
         "notifies": notifies,
         "open_steps": open_steps,
         "undelivered": undelivered,
-        "state": "ok" if circuit is None or not circuit.open else "refused" if circuit.refused else "down",
-        "error": circuit.error if circuit else "",
+        "state": "shut" if shut else answers,
+        "error": shut or (circuit.error if circuit else ""),
         "next_try_at": moment(circuit.open_until) if circuit else None,
         "not_before": moment(lane.not_before) if lane else None,
     }

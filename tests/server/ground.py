@@ -88,6 +88,7 @@ class Toy:
     said: str = f"loading with {TOKEN}\nloaded\n"
     bug: bool = False
     log_error: Exception | None = None
+    open_error: Exception | None = None
     look: timedelta = timedelta(milliseconds=10)
     polled: anyio.Event = field(default_factory=anyio.Event)
 
@@ -96,6 +97,8 @@ class Toy:
 
     @asynccontextmanager
     async def open(self, settings, context):
+        if self.open_error:
+            raise self.open_error
         yield self
 
     def sandbox(self, world):

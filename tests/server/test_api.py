@@ -6,10 +6,10 @@ from pathlib import Path
 
 import anyio
 import pytest
-from server.ground import TOKEN, grounds
+from server.ground import TOKEN, Toy, grounds
 from structlog.testing import capture_logs
 
-from stackhub.contract import Outcome
+from stackhub.contract import ConfigError, Outcome
 from stackhub.model.ids import LENGTH
 from stackhub.store import queries
 
@@ -288,6 +288,17 @@ async def test_instances_say_how_their_accounts_are(client):
     bell, toy = (await client.get("/api/v1/instances")).json()
     assert (bell["instance"], bell["notifies"], bell["undelivered"]) == ("bell", True, 0)
     assert (toy["operations"], toy["state"], toy["notifies"]) == (["toy.load"], "ok", False)
+
+
+async def test_an_instance_that_cannot_be_opened_says_why(tmp_path):
+    with capture_logs():
+        async with (
+            grounds(tmp_path, toy=Toy(open_error=ConfigError("no such project"))) as ground,
+            ground.ask() as client,
+        ):
+            _, toy = (await client.get("/api/v1/instances")).json()
+    assert toy["state"] == "shut"
+    assert "no such project" in toy["error"]
 
 
 async def test_a_reload_that_is_refused_says_why(ground, client):
