@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Final
 
@@ -63,11 +63,14 @@ class Deadlines:
     async def run(self) -> None:
         """Judge what falls due until cancelled."""
         while True:
-            for due in await self._store.read(partial(_due, until=self._clock.now())):
-                await self.judge(due)
             following = await self._store.read(_next)
-            wait = LOOK if following is None else (following - self._clock.now()).total_seconds()
-            await self.bell.wait(min(max(wait, 0.0), LOOK))
+            now = self._clock.now()
+            if following is not None and following <= now:
+                for due in await self._store.read(partial(_due, until=now)):
+                    await self.judge(due)
+                continue
+            wait = LOOK if following is None else (following - now).total_seconds()
+            await self.bell.wait(min(wait, LOOK))
 
     async def judge(self, due: OpenDeadline) -> None:
         """Say whether one deadline was met; a missed one is told in the same transaction."""
@@ -147,4 +150,4 @@ def _due(connection: sa.Connection, until: datetime) -> list[OpenDeadline]:
 
 def _next(connection: sa.Connection) -> datetime | None:
     at = connection.scalar(sa.select(sa.func.min(t.deadline.c.at)).where(sa.text("state = 'open'")))
-    return None if at is None else instant(at) + timedelta(milliseconds=1)
+    return None if at is None else instant(at)

@@ -297,10 +297,12 @@ def _heads(instance: str) -> sa.Select[Any]:
 
 def _look(connection: sa.Connection, instance: str, now: datetime) -> tuple[list[Waiting], datetime | None, int]:
     """Return what is due, when more will be, and how much there is in all."""
-    heads = _heads(instance).subquery()
-    at = connection.scalar(sa.select(sa.func.min(heads.c.due)).where(heads.c.due > micros(now)))
     mine = (t.outbox.c.instance == instance, t.outbox.c.state == "pending")
     count = connection.scalar(sa.select(sa.func.count()).select_from(t.outbox).where(*mine)) or 0
+    if count == 0:
+        return [], None, 0
+    heads = _heads(instance).subquery()
+    at = connection.scalar(sa.select(sa.func.min(heads.c.due)).where(heads.c.due > micros(now)))
     return _pending(connection, instance, now), maybe_instant(at), count
 
 

@@ -153,7 +153,11 @@ class Account:
                 raise error
             case Stuck():
                 reaction.reached.set()
-                await reaction.go.wait()
+                self.world.stuck += 1
+                try:
+                    await reaction.go.wait()
+                finally:
+                    self.world.stuck -= 1
             case Say(answer=answer):
                 return answer
         return effect()
@@ -165,6 +169,7 @@ class World:
     def __init__(self, clock):
         self.clock = clock
         self.accounts: dict[str, Account] = {}
+        self.stuck = 0  # calls that hang
         self.tally = 0  # orders what happens, over all accounts
         self.point = lambda where: None
 
