@@ -15,6 +15,8 @@ import pytest
 from stackhub import registry
 from stackhub.contract.sandbox import Feed
 from stackhub.sandbox.mount import Stage, open_stage, serve
+from stackhub.sandbox.shop import FEEDS as SHOP_FEEDS
+from stackhub.sandbox.shop import Shop
 
 HOUSE = Path(__file__).parent.parent
 README = (HOUSE / "README.md").read_text()
@@ -88,6 +90,10 @@ async def test_the_first_own_pipeline_runs_as_the_readme_says(
         f"DBT_PROJECT_DIR=../dbt\nSHOP_DATA={environ['SHOP_DATA']}\nSHOP_WAREHOUSE={environ['SHOP_WAREHOUSE']}\n"
     )
     (tmp_path / "my" / "dbt.env").chmod(0o600)
+    shop = Shop(directory=tmp_path / "shop")
+    for vendor, connections in SHOP_FEEDS.items():
+        for feed in connections:
+            shop.land(vendor, feed.name)
     check, run = (line.split()[1:] for line in _lines("stackhub --config my ")[:2])
     assert check == ["--config", "my", "check", "--live"]
     assert run == ["--config", "my", "run", "revenue"]
