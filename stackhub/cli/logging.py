@@ -89,7 +89,7 @@ class _Lines:
             self._out.write(f"{line}\n")
             self._out.flush()
 
-    log = debug = info = warning = error = critical = fatal = failure = err = exception = msg
+    log = debug = info = warning = error = critical = exception = msg
 
 
 class _Handler(logging.Handler):
