@@ -29,26 +29,26 @@ class Channels:
         self._types = ALL
         self._cursor = ""  # where a listing that was cut short by a rate limit goes on
         self._reading = anyio.Lock()
+        self.complete = False  # whether the last listing was read to its end
 
     async def address(self, channel: str) -> tuple[str, bool]:
         """Return what to post to, and whether it is an id: with a name, a channel can be posted to but not read.
 
-        Raises:
-            Rejected: the workspace has no such channel that the app can see.
+        A name that no listing shows is left to Slack, which knows better whether the app may post there.
         """
         if is_id(channel):
             return channel, True
         name = _name(channel)
         async with self._reading:
             while name not in self._ids:
-                if not await self._page():
-                    return f"#{name}", False  # without the scope, posting by name is what is left
-                if not self._cursor and name not in self._ids:
-                    raise Rejected(
-                        f"there is no channel #{name} that the app can see: check the name; "
-                        "in a private channel, /invite the app"
-                    )
-        return self._ids[name], True
+                try:
+                    listed = await self._page()
+                except Rejected:
+                    listed = False
+                self.complete = listed and not self._cursor
+                if not listed or self.complete:
+                    break
+        return (self._ids[name], True) if name in self._ids else (f"#{name}", False)
 
     def forget(self, channel: str) -> None:
         """Forget a channel that was refused: it may have been renamed or made anew."""

@@ -47,6 +47,10 @@ def _scopes(scopes: frozenset[str] | None, channel: str) -> Iterator[Permission]
 async def _channel(api: Api, channels: Channels, channel: str, scopes: frozenset[str] | None) -> Permission:
     try:
         place, by_id = await channels.address(channel)
+        if not by_id and channels.complete:
+            gone = f"there is no {channel} that the app can see"
+            remedy = "SLACK_CHANNEL: check the name; in a private channel, /invite the app"
+            return Permission(name=channel, ok=False, detail=gone, remedy=remedy)
         if not by_id:
             return Permission(name=channel, ok=True, detail="not looked at: the app may not list channels")
         form = {"channel": place}

@@ -67,8 +67,17 @@ async def test_a_cursor_that_grew_old_starts_the_listing_anew(bot, vendor):
 
 
 async def test_an_unknown_channel_is_refused_with_the_way_out(bot):
-    with pytest.raises(Rejected, match=r"no channel #nowhere .*/invite"):
+    with pytest.raises(Rejected, match=r"there is no #nowhere .*/invite"):
         await bot.deliver(replace(FAILED, route=SlackRoute(channel="#nowhere")), None, "k", doubt=False)
+
+
+async def test_a_channel_that_no_listing_shows_is_posted_to_by_its_name(bot, vendor):
+    vendor.faults.append(Fault(breaks=Breaks.STATUS, status=404, path="conversations.list", times=9))
+
+    receipt = await bot.deliver(FAILED, None, "k", doubt=False)
+
+    assert vendor.shown()[0].where == "#data-alerts"
+    assert receipt["channel"].startswith("C")
 
 
 async def test_a_channel_made_after_a_refusal_is_found(bot, vendor):
