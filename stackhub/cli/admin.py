@@ -40,7 +40,7 @@ def connectors(name: str, *, as_json: bool) -> int:
         if at:
             out.print()
         title = Text(one["name"], style="bold").append(f"  {one['summary'] or one['problem']}", style="not bold")
-        out.print(title, soft_wrap=True)
+        out.print(title)
         words.table(out, (), [(f"  {name}", Text(text, style="dim")) for name, text in one["operations"].items()])
         words.table(out, (), [_variable(variable) for variable in one["variables"]])
     return exits.OK

@@ -16,6 +16,7 @@ from stackhub.decide.incident import head
 from stackhub.engine.engine import attend
 from stackhub.errors import Refused
 from stackhub.model.incident import Incident
+from stackhub.model.words import Severity
 from stackhub.server.redact import Redactor
 from stackhub.server.views import incident_view, message_view
 from stackhub.store import queries, shown
@@ -28,6 +29,7 @@ PATIENCE: Final = 30.0  # seconds for a test
 TRIES: Final = 2  # failed ones, after which a test's message is not waited for
 SOON: Final = timedelta(seconds=5)  # nor is one that was refused, whose next try is further away
 LOOK: Final = 0.2
+ERROR_LINES: Final = 4
 
 
 def alerts(where: Where, *, as_json: bool) -> int:
@@ -59,18 +61,16 @@ def _lost(reader: Reader) -> list[Posted]:
 
 def _list(opened: Sequence[Incident], zone: str) -> None:
     out, now = words.console(), datetime.now(UTC)
-    rows = [
-        (
-            Text(one.severity.value, style="red" if one.severity.rank > 1 else "yellow"),
-            words.stamp(one.opened_at, zone),
-            words.length(now - one.opened_at),
-            ", ".join(sorted({knows.instance for knows in one.routes.values()})) or "nobody",
-            one.id,
-            Text(words.clean(head(one).title)).append(f"\n{words.first_line(head(one).error)}".rstrip(), style="dim"),
-        )
-        for one in opened
-    ]
-    words.table(out, ("severity", f"since ({zone})", "for", "told", "incident", "what"), rows)
+    for one in opened:
+        facet = head(one)
+        told = words.listed(sorted({knows.instance for knows in one.routes.values()})) or "nobody"
+        style = "bold red" if one.severity.at_least(Severity.ERROR) else "yellow"
+        line = Text(one.severity.value, style=style).append(f"  {words.clean(facet.title)}", style="default")
+        out.print(line)
+        for said in words.shortened(facet.error, ERROR_LINES):
+            out.print(Text(f"  {said}"))
+        since = f"since {words.stamp(one.opened_at, zone)} {zone}, for {words.length(now - one.opened_at)}"
+        out.print(Text(f"  {since}; told: {told}; incident {one.id} ({one.key})", style="dim"))
 
 
 def _list_lost(lost: Sequence[Posted]) -> None:
@@ -78,7 +78,7 @@ def _list_lost(lost: Sequence[Posted]) -> None:
     for one in lost:
         state = "is tried again" if one.state == "pending" else "given up"
         said = f"! {one.instance} could not be told ({state}): {one.message.title}: {words.first_line(one.error)}"
-        out.print(Text(words.clean(said), style="red"), soft_wrap=True)
+        out.print(Text(words.clean(said), style="red"))
 
 
 def close(where: Where, incident: str, *, reason: str) -> int:

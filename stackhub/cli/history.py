@@ -46,18 +46,19 @@ def runs(where: Where, *, pipeline: str, state: str, limit: int, as_json: bool) 
 
 def _list(found: Sequence[Run], zone: str, now: datetime) -> None:
     out = words.console()
+    short = out.width < words.ROOMY
     rows = [
         (
             run.id,
             run.pipeline,
             Text(f"{words.icon(run.state, out.encoding)} {words.said(run.state)}", style=words.style(run.state)),
-            words.stamp(run.started_at or run.created_at, zone),
+            words.stamp(run.started_at or run.created_at, zone, short=short),
             words.length((run.ended_at or now) - run.started_at) if run.started_at else "",
             words.first_line(run.cancel_reason or run.reason) or run.trigger.value,
         )
         for run in found
     ]
-    words.table(out, ("run", "pipeline", "state", f"started ({zone})", "took", "because"), rows)
+    words.table(out, ("run", "pipeline", "state", f"started ({zone})", "took", "because"), rows, cut=True)
 
 
 def show(where: Where, typed: str, *, as_json: bool) -> int:
@@ -75,7 +76,7 @@ def show(where: Where, typed: str, *, as_json: bool) -> int:
     run, zone, out = found.run, where.hub().timezone, words.console()
     interval = f"{words.stamp(run.interval.start, zone)} to {words.stamp(run.interval.end, zone)} {zone}"
     started = f"{words.stamp(run.started_at, zone)} {zone}" if run.started_at else "not started"
-    out.print(Text(f"started {started}; data of {interval}", style="dim"), soft_wrap=True)
+    out.print(Text(f"started {started}; data of {interval}", style="dim"))
     progress.summary(out, found, usual, picture.failures(found, nodes))
     return 0
 
@@ -98,10 +99,10 @@ def why(where: Where, typed: str, *, as_json: bool) -> int:
         return 0
     out, name = words.console(), f"{found.run.id}.{task}" if task else found.run.id
     said = Text(f"{found.run.pipeline} ", style="bold").append(f"{name} is ", style="not bold")
-    out.print(said.append(words.said(view["state"]), style=words.style(view["state"])), soft_wrap=True)
+    out.print(said.append(words.said(view["state"]), style=words.style(view["state"])))
     for sentence in view["because"]:
         for at, line in enumerate(words.shortened(sentence)):
-            out.print(Text(f"{'    ' if at else '  - '}{line}"), soft_wrap=True)
+            out.print(Text(f"{'    ' if at else '  - '}{line}"))
     return 0
 
 
@@ -188,7 +189,9 @@ def _list_ticks(ticks: Sequence[dict[str, Any]], now: datetime) -> None:
         note = "overdue: decided when a daemon runs" if view["overdue"] else f"in {words.length(at - now)}"
         if view["paused"]:
             note = f"paused: {view['paused_reason']}" if view["paused_reason"] else "paused"
-        rows.append((words.stamp(at, "UTC"), view["local"], view["pipeline"], Text(note, style="dim")))
+        zone = view["schedule"]["timezone"]
+        local = f"{words.stamp(at, zone)} {zone}"
+        rows.append((words.stamp(at, "UTC"), local, view["pipeline"], Text(note, style="dim")))
     if rows:
         words.table(words.console(), ("at (UTC)", "local", "pipeline", ""), rows)
 

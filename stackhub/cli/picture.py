@@ -15,18 +15,17 @@ from stackhub.model.run import OpenRun
 from stackhub.model.step import DONE, OPEN, Step, StepState
 
 BAR: Final = 12  # columns
-ROOMY: Final = 100  # columns of a terminal that has room for bars
 NODES: Final = 20  # failing nodes that are listed
 
 
 def steps(
     open_run: OpenRun, usual: Mapping[str, float], now: datetime, out: Console, *, most: int | None = None
 ) -> Table:
-    """Draw every step on a line; ``most`` cuts what is over for want of lines, and the notes to one line each."""
+    """Draw every step on a line; ``most`` leaves out what is over, or waits, when there are more of them."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     for justify in ("left", "left", "right", "left"):
         grid.add_column(no_wrap=True, justify=justify)
-    grid.add_column(no_wrap=most is not None, overflow="ellipsis" if most is not None else "fold")
+    grid.add_column()
     branches = tree(open_run.pipeline)
     hidden = 0
     for branch in branches:
@@ -39,7 +38,7 @@ def steps(
             _state(step),
             Text(words.length(took(step, now))),
             Text(_usually(step, usual), style="dim"),
-            _note(step, open_run, out),
+            words.one_line(_note(step, open_run, out)),
         )
     if hidden:
         grid.add_row(Text(f"  and {words.counted(hidden, 'step')} that are done or wait", style="dim"))
@@ -93,7 +92,7 @@ def _state(step: Step) -> Text:
 
 def _note(step: Step, open_run: OpenRun, out: Console) -> Text:
     text = Text()
-    roomy = out.is_terminal and out.width >= ROOMY
+    roomy = out.is_terminal and out.width >= words.ROOMY
     if roomy and step.state in OPEN and step.total and step.done is not None and words.fits("━", out.encoding):
         full = round(BAR * min(step.done / step.total, 1.0))
         text.append("━" * full, style="cyan").append("━" * (BAR - full), style="dim").append(" ")
@@ -107,11 +106,12 @@ def failures(open_run: OpenRun, nodes: Mapping[str, Sequence[Node]]) -> list[tup
         bad = [node for node in nodes.get(name, ()) if node.state is NodeState.FAILED]
         if step.state is not StepState.FAILED and not bad:
             continue
-        lines = words.shortened(step.error or step.note) if not bad else words.shortened(step.error or step.note, 4)
+        said = step.error or step.note
+        lines = [] if bad and bad[0].name in said else words.shortened(said)
         for node in bad[:NODES]:
-            said = words.shortened(node.message, 6)
-            lines.append(f"{node.kind} {node.name}: {said[0] if said else node.status or 'failed'}")
-            lines += [f"  {line}" for line in said[1:]]
+            first, *rest = words.shortened(node.message, 6) or [node.status or "failed"]
+            lines.append(f"{node.kind} {node.name}: {first}")
+            lines += [f"  {line}" for line in rest]
         if len(bad) > NODES:
             lines.append(f"and {len(bad) - NODES} more")
         found.append((name, lines))

@@ -105,7 +105,7 @@ def routes(pipeline: Pipeline, configuration: Configuration) -> Sequence[Route]:
 
 
 def _draw(pipeline: Pipeline, kept: Known | None, configuration: Configuration, out: Console) -> None:
-    out.print(Text(pipeline.name, style="bold").append(_aside(pipeline, kept), style="dim"), soft_wrap=True)
+    out.print(Text(pipeline.name, style="bold").append(_aside(pipeline, kept), style="dim"))
     words.table(out, (), [_line(branch.task, branch.prefix) for branch in tree(pipeline)])
     facts = [
         ("starts", _starts(pipeline)),
@@ -146,7 +146,7 @@ def _starts(pipeline: Pipeline) -> str:
 
 def _schedule(schedule: Schedule) -> str:
     if schedule.every is not None:
-        return f"every {words.length(schedule.every)}"
+        return f"every {words.exact(schedule.every)}"
     return f"cron {schedule.cron} ({schedule.timezone})"
 
 
@@ -155,7 +155,7 @@ def _sla(sla: Sla | None) -> str:
         return ""
     ways = [
         f"by {sla.finish_by:%H:%M} ({sla.timezone})" if sla.finish_by else "",
-        f"within {words.length(sla.max_duration)}" if sla.max_duration else "",
+        f"within {words.exact(sla.max_duration)}" if sla.max_duration else "",
     ]
     return ", and ".join(way for way in ways if way)
 

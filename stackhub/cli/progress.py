@@ -83,7 +83,7 @@ class Lines:
 
     def say(self, text: str) -> None:
         """Print a line with the time of day."""
-        self._out.print(f"{words.clock(datetime.now(UTC), self._zone)} {text}", soft_wrap=True)
+        self._out.print(f"{words.clock(datetime.now(UTC), self._zone)} {text}")
 
 
 class _Live:
@@ -135,15 +135,15 @@ def summary(out: Console, open_run: OpenRun, usual: Mapping[str, float], failed:
         out.print()
         out.print(Text(f"{name}:", style="bold red"))
         for line in lines:
-            out.print(Text(f"  {line}"), soft_wrap=True)
+            out.print(Text(f"  {line}"))
     for step in open_run.steps.values():
         if step.warning:
-            out.print(Text(f"! {step.task}: {words.first_line(step.warning)}", style="yellow"), soft_wrap=True)
+            out.print(Text(f"! {step.task}: {words.first_line(step.warning)}", style="yellow"))
     ways = way_out(open_run, [name for name, _ in failed])
     if ways:
         out.print()
     for way in ways:
-        out.print(Text(way, style="dim"), soft_wrap=True)
+        out.print(Text(way, style="dim"))
 
 
 def way_out(open_run: OpenRun, failed: list[str]) -> list[str]:

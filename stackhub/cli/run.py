@@ -143,7 +143,7 @@ def _tell_others(engine: Engine, mine: str, out: Console, what: str) -> None:
     others = [one for one in engine.board.runs() if one.run.id != mine]
     if others:
         names = words.listed(f"{one.run.pipeline} {one.run.id}" for one in others)
-        out.print(Text(f"{words.counted(len(others), 'other run')} {what}: {names}", style="dim"), soft_wrap=True)
+        out.print(Text(f"{words.counted(len(others), 'other run')} {what}: {names}", style="dim"))
 
 
 async def _told(engine: Engine, out: Console, keys: Keys) -> None:
@@ -156,7 +156,7 @@ async def _told(engine: Engine, out: Console, keys: Keys) -> None:
     heard = {one.instance: one.message for one in reversed(sent) if one.created_at >= engine.started_at}
     for instance, message in sorted(heard.items()):
         said = f"told {instance}: {message.title} ({message.event})"
-        out.print(Text(words.clean(said), style="dim"), soft_wrap=True)
+        out.print(Text(words.clean(said), style="dim"))
     waiting = await engine.store.read(partial(shown.outbox, state="pending"))
     lost = await engine.store.read(partial(shown.outbox, state="undeliverable"))
     for one in [*(one for one in waiting if one.due <= until or one.attempts), *lost]:
@@ -164,9 +164,7 @@ async def _told(engine: Engine, out: Console, keys: Keys) -> None:
             continue
         why = words.first_line(one.error) or "no answer yet"
         kept = "; it is kept, and told when a hub runs" if one.state == "pending" else ""
-        out.print(
-            Text(f"! {one.instance} could not be told: {one.message.title}: {why}{kept}", style="red"), soft_wrap=True
-        )
+        out.print(Text(f"! {one.instance} could not be told: {one.message.title}: {why}{kept}", style="red"))
 
 
 # --- what the engine logs --------------------------------------------------------------------------------------------
@@ -182,7 +180,7 @@ def logged(out: Console, hide: Redactor) -> Iterator[None]:
             f"{name}: {words.first_line(str(value))}" for name, value in event.items() if name != "exc_info"
         )
         whole = hide(f"! {text}{f' ({said})' if said else ''}")
-        out.print(Text(words.clean(whole), style="yellow" if level == "warning" else "red"), soft_wrap=True)
+        out.print(Text(words.clean(whole), style="yellow" if level == "warning" else "red"))
         raise structlog.DropEvent
 
     before = structlog.get_config()

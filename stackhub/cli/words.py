@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MINUTE: Final = 60
 HOUR: Final = 3600
 DAY: Final = 86_400
+ROOMY: Final = 100  # columns of a terminal that has room for all we know
 WIDE: Final = 10_000  # columns of what is no terminal: nothing is cut, so that grep finds it
 LINES: Final = 12  # of an error that are shown
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -95,14 +96,24 @@ def length(seconds: float | timedelta | None) -> str:
     return f"{whole // DAY}d {whole % DAY // HOUR:02}h"
 
 
+def exact(span: timedelta) -> str:
+    """Write a length of time as it was configured: ``5m``, ``1h 15m``, ``1m 30s``."""
+    left = round(span.total_seconds())
+    parts = []
+    for unit, size in (("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", 1)):
+        number, left = divmod(left, size)
+        parts += [f"{number}{unit}"] if number else []
+    return " ".join(parts) or "0s"
+
+
 def clock(at: datetime, zone: str) -> str:
     """Write a time of day: ``06:00:12``."""
     return at.astimezone(ZoneInfo(zone)).strftime("%H:%M:%S")
 
 
-def stamp(at: datetime | None, zone: str) -> str:
-    """Write a day and a time: ``2026-11-22 06:00:12``; "" for None."""
-    return at.astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M:%S") if at else ""
+def stamp(at: datetime | None, zone: str, *, short: bool = False) -> str:
+    """Write a day and a time: ``2026-11-22 06:00:12``, short ``11-22 06:00``; "" for None."""
+    return at.astimezone(ZoneInfo(zone)).strftime("%m-%d %H:%M" if short else "%Y-%m-%d %H:%M:%S") if at else ""
 
 
 def clean(text: str) -> str:
@@ -155,8 +166,10 @@ def document(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def table(out: "Console", headings: Sequence[str], rows: Iterable[Sequence["str | Text"]]) -> None:
-    """Print rows in columns; the last column folds on a terminal that is narrow, the others do not."""
+def table(
+    out: "Console", headings: Sequence[str], rows: Iterable[Sequence["str | Text"]], *, cut: bool = False
+) -> None:
+    """Print rows in columns; on a narrow terminal the last column folds, or is ``cut``; the others never do."""
     from rich.table import Table
 
     made = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0), show_header=bool(headings))
@@ -165,8 +178,17 @@ def table(out: "Console", headings: Sequence[str], rows: Iterable[Sequence["str 
     for at in range(many):
         made.add_column(headings[at] if headings else "", no_wrap=at < many - 1, overflow="fold")
     for row in rows:
-        made.add_row(*row)
+        made.add_row(*row[:-1], one_line(row[-1]) if cut else row[-1])
     show(out, made)
+
+
+def one_line(text: "str | Text") -> "Text":
+    """Return a text that is cut where its column ends. A column that may not wrap would take from its neighbours."""
+    from rich.text import Text
+
+    cut = Text(text) if isinstance(text, str) else text
+    cut.no_wrap, cut.overflow = True, "ellipsis"
+    return cut
 
 
 def show(out: "Console", what: Any) -> None:
