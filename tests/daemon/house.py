@@ -27,17 +27,12 @@ FEEDS = {
     ],
     "airbyte": [Feed(id="00000000-0000-4000-8000-000000000001", name="Payments", seconds=2.0)],
 }
-PIPELINE = """
-pipeline: shop
-tasks:
-  crm:      {uses: fivetran.sync, with: {connection: crm}}
-  orders:   {uses: fivetran.sync, with: {connection: orders}}
-  payments: {uses: airbyte.sync,  with: {connection: Payments}}
+BUILD = """
   marts:
     uses: shell.run
-    needs: [crm, orders, payments]
     with: {command: "echo built >> built.txt; read -t 2 < /dev/zero; echo ended >> built.txt", cwd: "%s"}
     retries: {attempts: 1}
+    needs: [NEEDS]
   told:
     uses: shell.run
     needs: [marts]
@@ -47,6 +42,14 @@ alerts:
   - {to: slack, channel: "#data-alerts", on: [failed]}
   - {to: pagerduty, on: [failed]}
 """
+PIPELINE = """
+pipeline: shop
+tasks:
+  crm:      {uses: fivetran.sync, with: {connection: crm}}
+  orders:   {uses: fivetran.sync, with: {connection: orders}}
+  payments: {uses: airbyte.sync,  with: {connection: Payments}}
+""" + BUILD.strip("\n").replace("NEEDS", "crm, orders, payments")
+SHORT = "pipeline: shop\ntasks:\n" + BUILD.strip("\n").replace("NEEDS", "")
 
 
 @dataclass
