@@ -21,6 +21,7 @@ from stackhub.store.transaction import Op, Statement, Transaction
 log = structlog.get_logger()
 T = TypeVar("T")
 GROUP: Final = 512  # transactions in one commit, at most
+COUNTED: Final = {"preserve_rowcount": True}  # psycopg's count of inserted rows is dropped otherwise
 AGAIN: Final = 1.0  # seconds between tries while the database is away
 
 
@@ -247,6 +248,6 @@ def _execute(connection: sa.Connection, ops: Sequence[Op]) -> None:
     for statement, row in ops:
         rows.setdefault(statement, []).append(row)
     for statement in sorted(rows, key=lambda statement: statement.rank):
-        result = connection.execute(statement.sql, rows[statement])
+        result = connection.execute(statement.sql, rows[statement], execution_options=COUNTED)
         if statement.conflict is not None and result.rowcount != len(rows[statement]):
             raise _Conflict(statement.conflict(f"{result.rowcount} of {len(rows[statement])} rows were as expected"))
