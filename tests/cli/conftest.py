@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -131,3 +132,29 @@ def _start(*argv: str, until: str, stream: str = "stderr") -> Iterator[tuple[sub
 def start() -> Callable[..., Any]:
     """Have the real program run until it has said something, and end it afterwards; yields it and what it said."""
     return _start
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """The fake vendors, in a process of their own."""
+
+    url: str
+    files: dict[str, str]  # env file -> its lines, as they are printed
+
+    def configure(self, directory: Path, *names: str) -> None:
+        """Point a configuration at these vendors, or at all."""
+        for name in names or self.files:
+            path = directory / f"{name}.env"
+            path.write_text(self.files[name])
+            path.chmod(0o600)
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """One sandbox for all tests: what it shows grows from test to test."""
+    place = str(tmp_path_factory.mktemp("sandbox"))
+    with _start("--config", place, "sandbox", "--port", "0", until="What has been asked", stream="stdout") as (_, said):
+        text = "".join(said)
+        blocks = re.findall(r"^(\w+)\.env:\n((?:  .*\n)+)", text, re.MULTILINE)
+        files = {name: re.sub(r"^  ", "", block, flags=re.MULTILINE) for name, block in blocks}
+        yield Sandbox(re.search(r"http://127.0.0.1:\d+", text)[0], files)

@@ -7,28 +7,40 @@ import httpx
 import pytest
 
 
+class Vendors:
+    """Slack and PagerDuty, from this test on."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._before = {name: len(self._all(name)) for name in ("slack", "pagerduty")}
+
+    def shown(self, name: str) -> list[dict]:
+        return self._all(name)[self._before[name] :]
+
+    def _all(self, name: str) -> list[dict]:
+        return httpx.get(f"{self._url}/_sandbox/{name}").json()["messages"]
+
+
 @pytest.fixture
-def vendors(directory, start):
-    """The sandbox's address, with Slack and PagerDuty configured."""
-    with start("sandbox", "--port", "0", until="What has been asked of it", stream="stdout") as (_, said):
-        text = "".join(said)
-        for name, block in re.findall(r"^(slack|pagerduty)\.env:\n((?:  .*\n)+)", text, re.MULTILINE):
-            (directory / f"{name}.env").write_text(re.sub(r"^  ", "", block, flags=re.MULTILINE))
-            (directory / f"{name}.env").chmod(0o600)
-        yield re.search(r"http://127.0.0.1:\d+", text)[0]
+def vendors(directory, sandbox):
+    sandbox.configure(directory, "slack", "pagerduty")
+    return Vendors(sandbox.url)
 
 
-def shown(vendors, name):
-    return httpx.get(f"{vendors}/_sandbox/{name}").json()["messages"]
+@pytest.fixture
+def served(start, monkeypatch):
+    """Start a daemon when it is wanted."""
+    monkeypatch.setenv("STACKHUB_PORT", "0")
+    return lambda: start("serve", until="stackhub serves")
 
 
 def test_a_run_delivers_its_alerts_before_it_ends(stackhub, vendors):
     ran = stackhub("run", "broken")
     assert ran.code == 1
     assert "told slack: broken failed: bad (opened)\n" in ran.out
-    [message] = shown(vendors, "slack")
+    [message] = vendors.shown("slack")
     assert "broken failed: bad" in json.dumps(message)
-    assert len(shown(vendors, "pagerduty")) == 1
+    assert len(vendors.shown("pagerduty")) == 1
     [incident] = stackhub("alerts", "--json").json["incidents"]
     assert incident["title"] == "broken failed: bad"
     assert "broken failed: bad" in stackhub("alerts").out
@@ -40,7 +52,7 @@ def test_a_later_run_that_succeeds_resolves_what_an_earlier_one_opened(stackhub,
     assert ran.code == 0
     assert "told slack: broken failed: bad (resolved)\n" in ran.out
     assert stackhub("alerts").out == "no open incidents\n"
-    [message] = shown(vendors, "slack")
+    [message] = vendors.shown("slack")
     assert message["edits"] == 1
 
 
@@ -55,22 +67,20 @@ def test_what_could_not_be_told_is_said_and_stays_visible(stackhub, vendors, dir
     assert [one["instance"] for one in stackhub("alerts", "--json").json["undelivered"]] == ["slack"]
 
 
-def test_a_test_goes_down_each_route_with_a_daemon_or_without(stackhub, vendors, start, monkeypatch):
+def test_a_test_goes_down_each_route_with_a_daemon_or_without(stackhub, vendors, served):
     alone = stackhub("alerts", "test", "--json")
     assert alone.code == 0
     assert {(one["instance"], one["state"]) for one in alone.json} == {("slack", "sent"), ("pagerduty", "sent")}
-    monkeypatch.setenv("STACKHUB_PORT", "0")
-    with start("serve", until="stackhub serves"):
-        served = stackhub("alerts", "test", "broken")
-        assert served.code == 0, served.out
-        assert "slack      delivered  test" in served.lines
-    assert len(shown(vendors, "slack")) == 2
+    with served():
+        tested = stackhub("alerts", "test", "broken")
+        assert tested.code == 0, tested.out
+        assert "slack      delivered  test" in tested.lines
+    assert len(vendors.shown("slack")) == 2
 
 
-def test_an_incident_is_closed_by_its_key_and_whoever_heard_is_told(stackhub, vendors, start, monkeypatch):
+def test_an_incident_is_closed_by_its_key_and_whoever_heard_is_told(stackhub, vendors, served):
     assert stackhub("run", "broken").code == 1
-    monkeypatch.setenv("STACKHUB_PORT", "0")
-    with start("serve", until="stackhub serves"):
+    with served():
         closed = stackhub("alerts", "close", "pipeline:broken", "--reason", "seen to")
         assert closed.code == 0
         assert stackhub("alerts", "close", "pipeline:broken").code == 2

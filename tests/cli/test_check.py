@@ -1,7 +1,5 @@
 """The configuration as a compiler sees it, and as its accounts see it."""
 
-import re
-
 import pytest
 
 from stackhub.cli.check import _match
@@ -56,14 +54,10 @@ def test_a_pipeline_that_names_no_route_on_purpose_is_warned_of(stackhub, direct
 
 
 @pytest.fixture
-def played(directory, start):
-    """The sandbox, and the env files that it prints."""
-    with start("sandbox", "--port", "0", until="What has been asked of it", stream="stdout") as (_, said):
-        text = "".join(said)
-        for name, block in re.findall(r"^(\w+)\.env:\n((?:  .*\n)+)", text, re.MULTILINE):
-            (directory / f"{name}.env").write_text(re.sub(r"^  ", "", block, flags=re.MULTILINE))
-            (directory / f"{name}.env").chmod(0o600)
-        yield directory
+def played(directory, sandbox):
+    """A configuration of all that is played."""
+    sandbox.configure(directory)
+    return directory
 
 
 def _sync(directory, connection):
