@@ -326,7 +326,8 @@ def _finished(step: Step, task: Task, end: Finished, now: datetime) -> Step:
         case Outcome.CANCELLED if step.stop is Stop.TIMEOUT:
             return ends.timed_out(step, task, now)
         case Outcome.CANCELLED:
-            return ends.ended(replace(step, note=end.note or step.note, result=end.result), now)
+            note = step.note if step.stop else end.note or step.note  # a person's reason is worth more
+            return ends.ended(replace(step, note=note, result=end.result), now)
         case Outcome.FAILED:
             step = replace(step, result=end.result)
             if step.stop is Stop.TIMEOUT:

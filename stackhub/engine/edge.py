@@ -4,7 +4,7 @@ A bug in a connector costs its own step, not the lane and not the hub. An answer
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
@@ -40,6 +40,7 @@ from stackhub.model import codec
 log = structlog.get_logger()
 T = TypeVar("T")
 POLL: Final = timedelta(minutes=2)
+MOST: Final = 100  # bugs remembered
 CANCEL: Final = timedelta(seconds=30)
 
 
@@ -61,6 +62,7 @@ class Edge:
     health: LaneHealth
     poll_timeout: timedelta = POLL
     cancel_timeout: timedelta = CANCEL
+    bugs: set[str] = field(default_factory=set)  # that were logged
 
     async def prepare(self, job: Job, limit: timedelta) -> Baseline | Exception:
         """Note how things stand before a start."""
@@ -119,8 +121,12 @@ class Edge:
         except (Unavailable, Unsure, Rejected, ConfigError) as err:
             answer = err
         except Exception as err:  # a bug, but in a plugin: it may cost its own step, not the hub
-            log.exception("bug in a connector", instance=self.instance, verb=verb)
             self.health.heard["bug"] += 1  # and no word on how the account is
+            if repr(err) not in self.bugs:  # once: a job that polls stumble over is asked after again and again
+                if len(self.bugs) >= MOST:  # each with a text of its own: not for ever
+                    self.bugs.clear()
+                self.bugs.add(repr(err))
+                log.exception("bug in a connector", instance=self.instance, verb=verb)
             bug = f"bug in the connector of {self.instance}, at {verb}: {err!r}"
             kinds: dict[Verb, type[Exception]] = {Verb.START: Unsure, Verb.PREPARE: Rejected, Verb.POLL: _Stumbled}
             return kinds.get(verb, Unavailable)(bug)

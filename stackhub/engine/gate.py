@@ -16,6 +16,7 @@ import anyio
 from stackhub.clock import Clock
 from stackhub.errors import LostLane, Unavailable
 
+BLINK: Final = 0.001
 NAP: Final = 1.0  # seconds, at most, between looks at a bucket that fills slowly
 
 
@@ -99,7 +100,7 @@ class LaneGate:
         """Take a token, once there is one."""
         async with self._queue:
             while (missing := 1 - self.tokens) > 0:  # noqa: ASYNC110 - time itself is the event
-                await anyio.sleep(min(missing / self._rate, NAP))
+                await anyio.sleep(min(max(missing / self._rate, BLINK), NAP))
             self._tokens -= 1
 
     def rest(self) -> timedelta:

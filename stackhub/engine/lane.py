@@ -18,11 +18,12 @@ from stackhub.clock import Clock
 from stackhub.contract import ConfigError, Finished, Job, Limits, LostLane, Operation, Pending, Rejected
 from stackhub.decide.ends import deadline
 from stackhub.decide.step import Claim, Heard, Verb
-from stackhub.engine.bell import Bell, Crier
+from stackhub.engine.bell import Bell
 from stackhub.engine.board import Board
 from stackhub.engine.edge import Edge
 from stackhub.engine.gate import LaneGate
 from stackhub.engine.health import LaneHealth
+from stackhub.engine.underway import UnderWay
 from stackhub.model.run import OpenRun
 from stackhub.model.step import AT_WORK, Step, StepState
 
@@ -32,6 +33,8 @@ NAP: Final = 5.0  # at most, while anything is open: a clock that was set is not
 SILENT: Final = timedelta(minutes=1)  # a lane that cannot be asked for so long tells its steps
 CALL: Final = timedelta(seconds=30)  # for an operation that its connector does not know any more
 AT_ONCE: Final = datetime.min.replace(tzinfo=UTC)
+BEGINS: Final = frozenset({StepState.READY, StepState.STARTING})
+SWEEP: Final = "sweep"
 SEEN: Final = frozenset({StepState.RUNNING, StepState.DEFERRED})  # what a sweep asks after
 
 
@@ -51,12 +54,10 @@ class Lane:
     job: Callable[[OpenRun, Step], Awaitable[Job]]
     bell: Bell = field(default_factory=Bell)
     leaving: bool = False  # begins nothing more
-    _busy: set[str] = field(default_factory=set)  # keys of steps that a call is about
+    busy: UnderWay = field(default_factory=UnderWay)  # keys of steps that a call is about, and the sweep
     _next_sweep: datetime | None = AT_ONCE  # whatever runs already when the lane is opened is asked after at once
     _swept_at: datetime = AT_ONCE
-    _sweeping: bool = False
     _silent_since: datetime | None = None  # since when sweeps fail
-    _calls: Crier = field(default_factory=Crier)  # cries when a call has ended
 
     async def run(self) -> None:
         """Attend the lane until cancelled."""
@@ -74,8 +75,7 @@ class Lane:
     async def leave(self) -> None:
         """Begin nothing more, and wait until every call under way has been answered."""
         self.leaving = True
-        while self._busy or self._sweeping:
-            await self._calls.wait(IDLE)
+        await self.busy.answered()
 
     # --- a round ---
 
@@ -89,7 +89,7 @@ class Lane:
         held = self._held_until(now)
         if held is not None:
             return min(max((held - now).total_seconds(), 0.0), NAP)
-        idle = [step for step in steps if step.key not in self._busy]
+        idle = [step for step in steps if step.key not in self.busy]
         if self.health.circuit.open:
             return self._try(group, idle, steps, now)
         wakes = [self._attend(group, step, now) for step in idle]
@@ -103,7 +103,7 @@ class Lane:
         if rest > timedelta():
             return now + rest
         circuit = self.health.circuit
-        if circuit.open and (not circuit.trial(now) or self._busy or self._sweeping):
+        if circuit.open and (not circuit.trial(now) or len(self.busy)):
             return max(circuit.open_until or now, now + timedelta(seconds=1))
         return None
 
@@ -141,7 +141,7 @@ class Lane:
         return None
 
     def _begin(self, group: TaskGroup, verb: Callable[[Step], Awaitable[None]], step: Step) -> None:
-        self._busy.add(step.key)
+        self.busy.begin(step.key)
         group.start_soon(self._guarded, verb, step)
 
     async def _guarded(self, verb: Callable[[Step], Awaitable[None]], step: Step) -> None:
@@ -150,8 +150,7 @@ class Lane:
         except LostLane as err:
             self._lose(err)
         finally:
-            self._busy.discard(step.key)
-            self._calls.cry()
+            self.busy.end(step.key)
             self.bell.ring()
 
     def _lose(self, err: LostLane) -> None:
@@ -169,12 +168,12 @@ class Lane:
             return None
         if self._next_sweep is None:
             self._next_sweep = now + self.limits.first_look
-        if not self._sweeping and now >= self._next_sweep:
-            self._sweeping = True
+        if SWEEP not in self.busy and now >= self._next_sweep:
+            self.busy.begin(SWEEP)
             self._swept_at = now
             self._next_sweep = now + self.limits.look
             group.start_soon(self._poll, running)
-        return self._next_sweep if not self._sweeping else None
+        return self._next_sweep if SWEEP not in self.busy else None
 
     async def _poll(self, steps: Sequence[Step]) -> None:
         try:
@@ -182,8 +181,7 @@ class Lane:
         except LostLane as err:
             self._lose(err)
         finally:
-            self._sweeping = False
-            self._calls.cry()
+            self.busy.end(SWEEP)
             self.bell.ring()
 
     async def _tell_all(self, steps: Sequence[Step], answers: Sequence[Any] | Exception) -> None:
@@ -228,13 +226,15 @@ class Lane:
         self, group: TaskGroup, idle: Sequence[Step], steps: Sequence[Step], now: datetime
     ) -> list[datetime | None]:
         wakes: list[datetime | None] = []
+        free = self.limits.width - sum(step.state in BEGINS and step.key in self.busy for step in steps)
         for step in idle:
             if step.state is not StepState.READY:
                 continue
             if not _is_due(step, now):
                 wakes.append(step.due)
-            elif len(self._busy) < self.limits.width and self._may_start(step, steps):
+            elif free > 0 and self._may_start(step, steps):
                 self._begin(group, self._start, step)
+                free -= 1
         return wakes
 
     def _may_start(self, step: Step, steps: Sequence[Step]) -> bool:
@@ -242,7 +242,7 @@ class Lane:
         open_run = self.board.get(step.run)
         if open_run is None:
             return False
-        going = [other for other in steps if other.state in AT_WORK or other.key in self._busy]
+        going = [other for other in steps if other.state in AT_WORK or other.key in self.busy]
         if self.max_active is not None and len(going) >= self.max_active:
             return False
         if any(self._collides(step, other) for other in going):
@@ -279,7 +279,7 @@ class Lane:
                 await self._hear(step, Verb.PREPARE, found)
                 return
             baseline = found
-        async with self.gate.turn():
+        async with self.busy.turn(step.key, self.gate):
             if self.leaving or self.gate.rest() > timedelta():
                 return
             claim = Claim(baseline=baseline, call_deadline=self.clock.now() + limit)

@@ -31,10 +31,11 @@ from stackhub.contract import (
 )
 from stackhub.decide.ends import jitter, pause
 from stackhub.decide.incident import Post, RouteIn, message_key
-from stackhub.engine.bell import Bell, Crier
+from stackhub.engine.bell import Bell
 from stackhub.engine.gate import LaneGate
 from stackhub.engine.health import LaneHealth
 from stackhub.engine.incidents import FALLBACK, Incidents, posted
+from stackhub.engine.underway import UnderWay
 from stackhub.model.codec import dump, load
 from stackhub.model.ids import Ids
 from stackhub.model.pipeline import Retries
@@ -99,8 +100,7 @@ class Outbox:
     undelivered: int = 0
     beat: datetime | None = None  # when the loop last came round; `/readyz` looks at it
     lag: timedelta = timedelta()  # how long the message told last had waited; for metrics
-    _busy: set[tuple[str, str]] = field(default_factory=set)  # orders of messages under way
-    _calls: Crier = field(default_factory=Crier)  # cries when a call has ended
+    busy: UnderWay = field(default_factory=UnderWay)  # orders of messages
 
     async def run(self) -> None:
         """Deliver until cancelled."""
@@ -112,21 +112,20 @@ class Outbox:
     async def leave(self) -> None:
         """Begin nothing more, and wait until every message under way has been answered for."""
         self.leaving = True
-        while self._busy:
-            await self._calls.wait(LOOK)
+        await self.busy.answered()
 
     async def _round(self, group: TaskGroup) -> float:
         """Begin whatever is due, and return the seconds until the next thing will be."""
         now, rest = self.clock.now(), self.gate.rest().total_seconds()
-        before = frozenset(self._busy)  # what is read of these may be told already when it has been read
+        before = self.busy.keys()  # what is read of these may be told already when it has been read
         due, following, self.undelivered = await self.store.read(partial(_look, instance=self.instance, now=now))
         if rest > 0 or self.leaving or self.gate.lost:
             return min(rest or LOOK, LOOK)
         for waiting in due:
-            if len(self._busy) >= self.width:
+            if len(self.busy) >= self.width:
                 break
-            if waiting.order not in before and waiting.order not in self._busy:
-                self._busy.add(waiting.order)
+            if waiting.order not in before and waiting.order not in self.busy:
+                self.busy.begin(waiting.order)
                 group.start_soon(self._one, waiting)
         return LOOK if following is None else min(max((following - now).total_seconds(), 0.0), LOOK)
 
@@ -137,8 +136,7 @@ class Outbox:
             self.gate.lost = self.gate.lost or str(err)
             log.warning("a lane is lost", instance=self.instance, reason=str(err))
         finally:
-            self._busy.discard(waiting.order)
-            self._calls.cry()
+            self.busy.end(waiting.order)
             self.bell.ring()
 
     async def deliver(self, waiting: Waiting) -> None:
@@ -150,7 +148,7 @@ class Outbox:
         receipt = await self.store.read(partial(_receipt, incident=waiting.incident, route=waiting.route))
         key = message_key(waiting.incident, waiting.route, waiting.seq, waiting.part)
         message = replace(waiting.message, route=options)
-        async with self.gate.turn():
+        async with self.busy.turn(waiting.order, self.gate):
             if self.leaving or self.gate.rest() > timedelta():
                 return
             if not await self.store.call(partial(_about_to_send, waiting=waiting)):

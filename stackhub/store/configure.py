@@ -1,5 +1,6 @@
 """Puts a configuration in force: pipelines by content, their schedules, one revision; all in one `Store.call`."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -130,7 +131,8 @@ def take_lanes(
 ) -> dict[str, tuple[int, datetime | None, float, str]]:
     """Take lanes for a hub: every epoch grows, so that whoever held them before is refused from now on.
 
-    Returns each lane's epoch, its ``not_before``, the tokens its last owner left (0 when it died) and its circuit.
+    Returns each lane's epoch, its ``not_before``, the tokens its last owner left (0 when it died; endless where there
+    was none before us) and its circuit.
     """
     found = {row.instance: row for row in connection.execute(sa.select(t.lane))}
     taken: dict[str, tuple[int, datetime | None, float, str]] = {}
@@ -141,7 +143,7 @@ def take_lanes(
         if row is None:
             empty = {"lease_until": None, "not_before": None, "circuit": "", "next_sweep": None}
             connection.execute(sa.insert(t.lane), {"instance": name, **values, **empty})
-            taken[name] = (epoch, None, 0.0, "")
+            taken[name] = (epoch, None, math.inf, "")
         else:
             connection.execute(sa.update(t.lane).where(t.lane.c.instance == name).values(values))
             left = row.tokens if row.owner is None else 0.0

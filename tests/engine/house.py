@@ -196,8 +196,7 @@ class Hub:
         held = self.engine.lanes.open.values()
         if any(one.gate._queue.locked() for one in held):
             return True
-        calls = sum(len(one.lane._busy) + one.lane._sweeping for one in held if one.lane)
-        calls += sum(len(one.outbox._busy) for one in held if one.outbox)
+        calls = sum(len(part.busy) for one in held for part in (one.lane, one.outbox) if part)
         decisions = any(slot.busy for slot in self.engine.board._slots.values())
         return calls <= self.house.world.stuck and not decisions
 
@@ -251,6 +250,6 @@ class Hub:
             lines.append(f"{open_run.run.pipeline} {open_run.run.state}: {states}")
         for name, held in self.engine.lanes.open.items():
             if held.lane is not None:
-                lines.append(f"{name}: busy {sorted(held.lane._busy)}, circuit {held.health.circuit}")
+                lines.append(f"{name}: busy {sorted(held.lane.busy.keys())}, circuit {held.health.circuit}")
         busy = [run_id for run_id, slot in self.engine.board._slots.items() if slot.busy]
         return "; ".join(lines) + f"; being decided: {busy}"

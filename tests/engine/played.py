@@ -107,6 +107,7 @@ class Account:
         self.outcomes: dict[str, deque] = defaultdict(deque)  # what -> how its next jobs end
         self.pending: dict[str, deque] = defaultdict(deque)  # what -> what its next job's polls say before that
         self.broken: BaseException | None = None  # every call fails with this
+        self.stumbles: dict[str, Any] = {}  # what polls say of jobs of something: an error is raised by the whole poll
         self.opened = 0
         self.will_not_open: BaseException | None = None
         self._script: dict[tuple[str, str], deque] = defaultdict(deque)
@@ -125,6 +126,14 @@ class Account:
 
     def of(self, what) -> list[VendorJob]:
         return [job for job in self.jobs if job.what == what]
+
+    def begin(self, what, key) -> VendorJob:
+        """Let a job of something begin."""
+        made = VendorJob(
+            id=len(self.jobs) + 1, what=what, key=key, began=self.world.tick(), answers=self.pending.pop(what, deque())
+        )
+        self.jobs.append(made)
+        return made
 
     def running(self) -> list[VendorJob]:
         return [job for job in self.jobs if job.end is None]
@@ -236,11 +245,7 @@ class PlayedJobs:
                 same = None
         if same is not None:
             return {"job": same.id, "joined": same.key != key, "url": f"https://vendor/{same.id}"}
-        made = VendorJob(
-            id=len(account.jobs) + 1, what=what, key=key, began=account.world.tick(), answers=account.pending[what]
-        )
-        account.pending[what] = deque()
-        account.jobs.append(made)
+        made = account.begin(what, key)
         return {"job": made.id, "url": f"https://vendor/{made.id}"}
 
     async def poll(self, handles):
@@ -250,6 +255,11 @@ class PlayedJobs:
         job = next((one for one in self.account.jobs if one.id == handle.get("job")), None)
         if job is None:
             return Missing(note="never heard of it")
+        stumble = self.account.stumbles.get(job.what)
+        if isinstance(stumble, BaseException):
+            raise stumble
+        if stumble is not None:
+            return stumble
         if job.answers:
             return job.answers.popleft()
         if job.end is None and self.account.outcomes[job.what]:
