@@ -186,9 +186,7 @@ def one_line(text: "str | Text") -> "Text":
     """Return a text that is cut where its column ends. A column that may not wrap would take from its neighbours."""
     from rich.text import Text
 
-    cut = Text(text) if isinstance(text, str) else text
-    cut.no_wrap, cut.overflow = True, "ellipsis"
-    return cut
+    return Text(no_wrap=True, overflow="ellipsis").append(text)
 
 
 def show(out: "Console", what: Any) -> None:
