@@ -41,6 +41,7 @@ STALL: Final = Retries(wait=timedelta(seconds=5), backoff=2.0, max_wait=timedelt
 SPREAD: Final = timedelta(
     seconds=5
 )  # a fifth of it, at most, so that what was put off to one time does not march in step
+ASK_AGAIN: Final = timedelta(seconds=1)  # a stop that did not get through is asked for again after this
 STOP_FOR: Final = timedelta(minutes=10)  # a job that does not stop when asked is let go after this
 
 
@@ -348,6 +349,8 @@ def _asked_to_stop(step: Step, answer: Any, now: datetime) -> Step:
         return step
     if step.due is not None and step.due > now:
         return step
+    if isinstance(answer, Unavailable):  # it was not asked, for certain
+        return replace(step, due=now + ASK_AGAIN, note=f"asked to stop, no luck yet: {answer}")
     tries = step.stop_tries + 1
     note = f"asked to stop, no luck yet: {answer}" if isinstance(answer, Exception) else step.note
     return replace(step, stop_tries=tries, due=now + timedelta(seconds=min(10 * tries, 60)), note=note)

@@ -91,7 +91,7 @@ class Births:
                     )
                     for m in decision.moments
                 ]
-        if made.pipeline.sla is not None and not run.retry_of:
+        if made.pipeline.sla is not None and not run.retry_of and not create.is_part(run):
             ops += deadline_rows(made.pipeline, run.interval, created_at=now, tick=run.tick, run_id=run.id)
         return made, [*run_made(made), *ops]
 

@@ -18,6 +18,7 @@ from anyio.abc import TaskGroup
 from stackhub.clock import Clock
 from stackhub.contract import (
     ConfigError,
+    Event,
     LostLane,
     Message,
     Notifier,
@@ -242,7 +243,7 @@ class Outbox:
 
     async def _with_fallback(self, waiting: Waiting, transaction: Transaction, err: Exception, *, wanted: bool) -> None:
         """Commit what became of a message; the fallback route hears it as well, once, and then how it goes on."""
-        stands_in = waiting.route.startswith(FALLBACK) or not wanted
+        stands_in = waiting.route.startswith(FALLBACK) or waiting.message.event is Event.TEST or not wanted
         route = None if stands_in else self.fallback(self.instance)
         if (
             route is None

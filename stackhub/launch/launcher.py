@@ -129,8 +129,10 @@ class Launcher:
             raise Unavailable(f"job {handle['key']} belongs to host {process.host}, and only that can stop it")
         place = Place(self.directory(handle))
         began = place.began()
-        if not isinstance(process, Running) or began is None:
+        if not isinstance(process, Running):
             return
+        if began is None:
+            raise Unavailable(f"job {handle['key']} is only beginning: there is nothing to signal yet")
         if not began.space:
             raise Rejected(f"process {began.pid} cannot be told from others on this system: stop it by hand")
         if not began.job_lives:

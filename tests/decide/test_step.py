@@ -309,6 +309,17 @@ def test_a_job_that_stopped_at_its_timeout_is_tried_again_under_another_name():
     assert (step.state, step.attempt, step.serial, step.stop) == (S.RETRYING, 2, 2, Stop.NO)
 
 
+def test_a_stop_that_did_not_get_through_is_asked_for_again_soon_and_is_no_rung_of_the_ladder():
+    now = T0 + 2 * HOUR
+    stopping = poll(running(), Pending(), now)
+
+    unheard = tell(stopping, Verb.CANCEL, Unavailable("only beginning"), now)
+    asked = tell(stopping, Verb.CANCEL, None, now)
+
+    assert (unheard.stop_tries, unheard.due) == (0, now + SECOND)
+    assert (asked.stop_tries, asked.due) == (1, now + 10 * SECOND)
+
+
 def test_an_attempt_without_any_end_in_sight_is_given_up_after_three_timeouts():
     assert poll(running(), Unavailable("503"), T0 + 6 * HOUR - SECOND).state is S.RUNNING
     over = poll(running(), Unavailable("503"), T0 + 6 * HOUR)
