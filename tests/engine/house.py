@@ -208,7 +208,9 @@ class Hub:
         """Let time pass, and every loop see it."""
         end = self.house.clock.now() + by
         step = step or by / 10
-        await self.until(lambda: self.house.clock.now() >= end, step=step, patience=60)
+        while (left := end - self.house.clock.now()) > timedelta():
+            before = self.house.clock.now()
+            await self.until(lambda before=before: self.house.clock.now() > before, step=min(step, left))
         await self.rest()
 
     async def rest(self, looks=5):

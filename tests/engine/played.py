@@ -108,6 +108,7 @@ class Account:
         self.pending: dict[str, deque] = defaultdict(deque)  # what -> what its next job's polls say before that
         self.broken: BaseException | None = None  # every call fails with this
         self.stumbles: dict[str, Any] = {}  # what polls say of jobs of something: an error is raised by the whole poll
+        self.spy = lambda job: None  # sees the jobs that `prepare` is handed
         self.opened = 0
         self.will_not_open: BaseException | None = None
         self._script: dict[tuple[str, str], deque] = defaultdict(deque)
@@ -229,6 +230,7 @@ class PlayedJobs:
     operations: Mapping[str, Operation]
 
     async def prepare(self, job):
+        self.account.spy(job)
         return await self.account.call("prepare", _what(job), lambda: {"last": len(self.account.jobs)})
 
     async def start(self, job, baseline, key):

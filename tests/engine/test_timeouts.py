@@ -1,0 +1,288 @@
+"""An attempt that takes too long, and jobs that their vendor puts off."""
+
+from datetime import timedelta
+
+import pytest
+from stackhub.contract import Deferred, Finished, Landing, Missing, Outcome, Pending, Unavailable, Unknown
+from stackhub.model.node import Node, NodeState
+from stackhub.store import queries
+
+STRIDE = timedelta(seconds=5)
+
+
+def one(house, more="", operation="sync"):
+    return house.instances("tap").pipeline(
+        f"pipeline: one\ntasks: {{load: {{uses: tap.{operation}, with: {{connection: orders}}, {more}}}}}\n"
+    )
+
+
+async def test_a_job_that_takes_too_long_is_asked_to_stop_and_tried_again(house):
+    one(house, "timeout: 10m, retries: {attempts: 2, wait: 30s}")
+    house["tap"].hold = True
+    async with house.hub() as hub:
+        run = await hub.trigger("one")
+        began = hub.house.clock.now()
+        await hub.until(lambda: hub["tap"].count("cancel"), step=STRIDE)
+        assert timedelta(minutes=10) <= hub.house.clock.now() - began <= timedelta(minutes=10, seconds=15)
+        house["tap"].hold = False
+        ended = await hub.ended(run, step=STRIDE)
+    assert ended.steps["load"].attempt == 2
+    assert ended.steps["load"].state == "succeeded"
+    assert [job.cancelled for job in house["tap"].jobs] == [1, 0]
+
+
+async def test_the_last_attempt_that_takes_too_long_fails_when_its_job_has_stopped(house):
+    one(house, "timeout: 10m, retries: {attempts: 1}")
+    house["tap"].hold = True
+    async with house.hub() as hub:
+        ended = await hub.ended(await hub.trigger("one"), step=STRIDE)
+    assert ended.steps["load"].state == "failed"
+    assert ended.steps["load"].error == "timed out after 0:10:00; cancelled"
+
+
+async def test_at_the_deadline_one_more_look_decides(house):
+    one(house, "timeout: 10m")
+    house["tap"].hold = True
+    async with house.hub() as hub:
+        run = await hub.trigger("one")
+        start = await hub.at(run, "load", "running")
+        deadline = start.attempt_at + timedelta(minutes=10)
+        await hub.pass_time(deadline - timedelta(seconds=2) - hub.house.clock.now(), step=timedelta(seconds=20))
+        house["tap"].end("orders")
+        ended = await hub.ended(run, step=timedelta(seconds=3))
+    assert ended.run.state == "succeeded"
+    assert house["tap"].count("cancel") == 0
+
+
+async def test_a_look_is_taken_right_at_the_deadline(house):
+    house.write("tap.env", "TAP_LOOK=300\n")
+    one(house, "timeout: 10m").write("tap.env", "TAP_LOOK=300\n")
+    house["tap"].hold = True
+    async with house.hub() as hub:
+        run = await hub.trigger("one")
+        start = await hub.at(run, "load", "running")
+        await hub.until(lambda: hub["tap"].count("cancel"), step=timedelta(seconds=2))
+        late = hub.house.clock.now() - start.attempt_at - timedelta(minutes=10)
+    assert timedelta() <= late <= timedelta(seconds=4)
+
+
+async def test_a_job_that_does_not_stop_is_let_go_and_never_started_beside_itself(house):
+    one(house, "timeout: 10m, retries: {attempts: 3}")
+    house["tap"].hold = True
+    async with house.hub() as hub:
+        run = await hub.trigger("one")
+        await hub.until(lambda: hub["tap"].running())
+        hub["tap"].job("orders").stubborn = True
+        ended = await hub.ended(run, step=STRIDE)
+    assert ended.steps["load"].state == "failed"
+    assert "it did not stop within" in ended.steps["load"].error
+    assert len(house["tap"].jobs) == 1
+
+
+@pytest.mark.parametrize(("more", "operation"), [("on_timeout: let_go,", "sync"), ("", "endless")])
+async def test_a_job_that_is_let_go_is_watched_on_by_the_next_attempt(house, more, operation):
+    one(house, f"{more} timeout: 10m, retries: {{attempts: 3, wait: 30s}}", operation)
+    house["tap"].hold = True
+    async with house.hub() as hub:
+        run = await hub.trigger("one")
+        await hub.until(lambda: (step := hub.step(run, "load")) and step.attempt == 2, step=STRIDE)
+        await hub.at(run, "load", "running", step=STRIDE)
+        house["tap"].end("orders")
+        ended = await hub.ended(run)
+    assert ended.steps["load"].state == "succeeded"
+    assert len(house["tap"].jobs) == 1
+    assert house["tap"].count("cancel") == 0
+
+
+async def test_let_go_attempts_come_to_an_end(house):
+    one(house, "on_timeout: let_go, timeout: 10m, retries: {attempts: 2, wait: 30s}")
+    house["tap"].hold = True
+    async with house.hub() as hub:
+        ended = await hub.ended(await hub.trigger("one"), step=STRIDE)
+    assert ended.steps["load"].state == "failed"
+    assert "let go" in ended.steps["load"].error
+    assert len(house["tap"].jobs) == 1
+
+
+async def test_a_run_that_is_cancelled_between_two_looks_at_a_job_let_go_stops_the_job(house):
+    one(house, "on_timeout: let_go, timeout: 10m, retries: {attempts: 3, wait: 10m}")
+    house["tap"].hold = True
+    async with house.hub() as hub:
+        run = await hub.trigger("one")
+        await hub.at(run, "load", "retrying", step=STRIDE)
+        await hub.submit("cancel", run=run)
+        ended = await hub.ended(run)
+    assert ended.run.state == "cancelled"
+    assert house["tap"].job("orders").cancelled == 1
+
+
+async def test_what_gives_no_answer_that_makes_sense_is_shown_told_and_given_up(house):
+    one(house, "timeout: 10m").instances("bell")
+    house["tap"].hold = True
+    async with house.hub() as hub:
+        run = await hub.trigger("one")
+        await hub.until(lambda: hub["tap"].running())
+        house["tap"].stumbles["orders"] = Unknown(raw="quiescing")
+        lost = await hub.until(lambda: (s := hub.step(run, "load")).lost_sight and s, step=STRIDE)
+        assert lost.state == "running"
+        assert "'quiescing'" in lost.note
+        await hub.told()
+        (incident,) = await hub.incidents()
+        assert next(iter(incident.facets.values())).title == "one: lost sight of load"
+        house["tap"].stumbles["orders"] = Missing()
+        ended = await hub.ended(run, step=STRIDE)
+    assert ended.steps["load"].state == "failed"
+    assert len(house["tap"].jobs) == 1
+
+
+async def test_what_cannot_be_asked_after_is_given_up_after_three_timeouts(house):
+    one(house, "timeout: 10m")
+    house["tap"].hold = True
+    async with house.hub() as hub:
+        run = await hub.trigger("one")
+        await hub.until(lambda: hub["tap"].running())
+        house["tap"].broken = Unavailable("down")
+        ended = await hub.ended(run, step=timedelta(seconds=20))
+    step = ended.steps["load"]
+    assert step.state == "failed"
+    assert timedelta(minutes=30) <= step.ended_at - step.attempt_at <= timedelta(minutes=36)
+    assert "given up" in step.error
+    assert len(house["tap"].jobs) == 1
+
+
+async def test_a_job_that_is_seen_again_ends_the_stall(house):
+    one(house).instances("bell")
+    house["tap"].hold = True
+    async with house.hub() as hub:
+        run = await hub.trigger("one")
+        await hub.until(lambda: hub["tap"].running())
+        house["tap"].stumbles["orders"] = Unknown(raw="quiescing")
+        await hub.until(lambda: hub.step(run, "load").lost_sight, step=STRIDE)
+        del house["tap"].stumbles["orders"]
+        await hub.until(lambda: not hub.step(run, "load").lost_sight)
+        assert hub.engine.incidents.open == {}
+
+
+async def test_a_cancelled_run_takes_its_stall_with_it(house):
+    one(house, operation="endless").instances("bell")
+    house["tap"].hold = True
+    async with house.hub() as hub:
+        run = await hub.trigger("one")
+        await hub.until(lambda: hub["tap"].running())
+        house["tap"].stumbles["orders"] = Unknown(raw="quiescing")
+        await hub.until(lambda: hub.step(run, "load").lost_sight, step=STRIDE)
+        await hub.submit("cancel", run=run)
+        await hub.ended(run)
+        assert hub.engine.incidents.open == {}
+
+
+async def test_a_look_that_fails_says_nothing_about_the_job(house):
+    one(house, "timeout: 10m, retries: {attempts: 1}")
+    house["tap"].hold = True
+    async with house.hub() as hub:
+        run = await hub.trigger("one")
+        before = await hub.at(run, "load", "running")
+        house["tap"].will("poll", Unavailable("502"), Unavailable("502"))
+        polls = house["tap"].count("poll")
+        await hub.until(lambda: house["tap"].count("poll") > polls + 2)
+        assert hub.step(run, "load") == before
+
+
+async def test_a_load_that_was_already_going_is_waited_for_and_one_more_is_started(house):
+    one(house, "freshness: require_new")
+    house["tap"].hold = True
+    house["tap"].begin("orders", "the tool's own schedule")
+    async with house.hub() as hub:
+        run = await hub.trigger("one")
+        assert (await hub.at(run, "load", "running")).joined
+        house["tap"].end("orders")
+        await hub.until(lambda: len(house["tap"].jobs) == 2)
+        house["tap"].end("orders")
+        ended = await hub.ended(run)
+    assert ended.steps["load"].state == "succeeded"
+    assert ended.steps["load"].attempt == 1
+    assert ended.steps["load"].landing.mark == house["tap"].jobs[1].end.landing.mark
+
+
+async def test_a_load_that_was_already_going_will_do(house):
+    one(house)
+    house["tap"].begin("orders", "the tool's own schedule")
+    async with house.hub() as hub:
+        ended = await hub.ended(await hub.trigger("one"))
+    assert ended.run.state == "succeeded"
+    assert len(house["tap"].jobs) == 1
+
+
+async def test_a_job_put_off_is_started_again_when_its_vendor_will_not(house):
+    one(house, "retries: {attempts: 1}")
+    until = house.clock.now() + timedelta(minutes=20)
+    house["tap"].pending["orders"].extend([Deferred(until=until, must_start_again=True)] * 200)
+    async with house.hub() as hub:
+        run = await hub.trigger("one")
+        waiting = await hub.at(run, "load", "deferred")
+        assert until <= waiting.due <= until + timedelta(seconds=5)
+        await hub.until(lambda: house["tap"].count("start") == 2, step=timedelta(seconds=10))
+        assert hub.house.clock.now() >= until
+        house["tap"].job("orders").answers.clear()
+        ended = await hub.ended(run)
+    assert ended.run.state == "succeeded"
+
+
+async def test_looks_at_a_job_put_off_that_fail_do_not_run_wild(house):
+    one(house)
+    until = house.clock.now() + timedelta(minutes=2)
+    house["tap"].pending["orders"].append(Deferred(until=until, must_start_again=True))
+    async with house.hub() as hub:
+        run = await hub.trigger("one")
+        await hub.at(run, "load", "deferred")
+        house["tap"].broken = Unavailable("down")
+        before = house["tap"].count("poll")
+        await hub.pass_time(timedelta(minutes=2, seconds=10), step=timedelta(seconds=10))
+        await hub.rest(20)
+        assert house["tap"].count("poll") - before < 40
+
+
+async def test_time_put_off_does_not_count_as_timeout(house):
+    one(house, "timeout: 10m, retries: {attempts: 1}")
+    later = house.clock.now() + timedelta(hours=2)
+    house["tap"].pending["orders"].append(Deferred(until=later, note="over its budget"))
+    house["tap"].hold = True
+    house["tap"].stumbles["orders"] = Deferred(until=later, note="over its budget")
+    async with house.hub() as hub:
+        run = await hub.trigger("one")
+        await hub.at(run, "load", "deferred")
+        await hub.pass_time(timedelta(hours=1), step=timedelta(minutes=1))
+        assert hub.step(run, "load").state == "deferred"
+        del house["tap"].stumbles["orders"]
+        await hub.at(run, "load", "running")
+        await hub.pass_time(timedelta(minutes=5), step=timedelta(seconds=30))
+        assert hub.step(run, "load").state == "running"
+        house["tap"].end("orders")
+        assert (await hub.ended(run)).run.state == "succeeded"
+
+
+async def test_a_landing_is_kept_and_handed_to_the_next_run_as_consumed(house):
+    one(house)
+    mark = Landing(connection="orders", mark="m1", ended_at=house.clock.now(), rows=7)
+    house["tap"].outcomes["orders"].append(Finished(outcome=Outcome.OK, landing=mark))
+    seen = []
+    async with house.hub() as hub:
+        ended = await hub.ended(await hub.trigger("one"))
+        house["tap"].spy = seen.append
+        await hub.ended(await hub.trigger("one"))
+    assert ended.steps["load"].landing == mark
+    assert seen[0].consumed == "m1"
+
+
+async def test_nodes_that_come_with_nothing_else_are_kept_all_the_same(house):
+    one(house)
+    node = Node(id="model.shop.orders", name="orders", kind="model", state=NodeState.RUNNING)
+    house["tap"].hold = True
+    async with house.hub() as hub:
+        run = await hub.trigger("one")
+        await hub.at(run, "load", "running")
+        await hub.until(lambda: house["tap"].count("poll") > 1)
+        house["tap"].job("orders").answers.append(Pending(nodes=(node,)))
+        found = await hub.until(lambda: hub.store.read(lambda connection: queries.nodes(connection, run)))
+    assert [one.id for one in found["load"]] == ["model.shop.orders"]
+
