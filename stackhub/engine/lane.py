@@ -55,7 +55,7 @@ class Lane:
     bell: Bell = field(default_factory=Bell)
     leaving: bool = False  # begins nothing more
     busy: UnderWay = field(default_factory=UnderWay)  # keys of steps that a call is about, and the sweep
-    _next_sweep: datetime | None = AT_ONCE  # whatever runs already when the lane is opened is asked after at once
+    _next_sweep: float | None = 0.0  # since boot, so that no clock that is set puts it off; at first: at once
     _swept_at: datetime = AT_ONCE
     _silent_since: datetime | None = None  # since when sweeps fail
 
@@ -69,7 +69,7 @@ class Lane:
 
     def look_now(self) -> None:
         """Ask the vendor at once: a webhook, or the end of a process, says that something may have changed."""
-        self._next_sweep = self.clock.now()
+        self._next_sweep = self.clock.since_boot()
         self.bell.ring()
 
     async def leave(self) -> None:
@@ -93,10 +93,10 @@ class Lane:
         if self.health.circuit.open:
             return self._try(group, idle, steps, now)
         wakes = [self._attend(group, step, now) for step in idle]
-        wakes.append(self._sweep(group, steps, now))
+        sweep = self._sweep(group, steps, now)
         wakes += self._starts(group, idle, steps, now)
         waits = [(wake - now).total_seconds() for wake in wakes if wake is not None]
-        return min([max(wait, 0.0) for wait in waits] + [NAP])
+        return max(0.0, min([*waits, sweep, NAP]))
 
     def _held_until(self, now: datetime) -> datetime | None:
         rest = self.gate.rest()
@@ -110,7 +110,7 @@ class Lane:
     def _try(self, group: TaskGroup, idle: Sequence[Step], steps: Sequence[Step], now: datetime) -> float:
         """Make one call to an account that was down: what can be asked before what would be started."""
         if any(step.state in SEEN for step in idle):
-            self._next_sweep = now
+            self._next_sweep = self.clock.since_boot()
             self._sweep(group, idle, now)
             return 1.0
         for step in idle:
@@ -135,7 +135,7 @@ class Lane:
                 self._begin(group, self._cancel, step)
             case StepState.DEFERRED if step.again and due:
                 if step.due is None or self._swept_at < step.due:  # once: a look that fails is not repeated at once
-                    self._next_sweep = now
+                    self._next_sweep = self.clock.since_boot()
             case _:
                 return step.due if not due else None
         return None
@@ -161,19 +161,23 @@ class Lane:
 
     # --- asking after what runs ---
 
-    def _sweep(self, group: TaskGroup, steps: Sequence[Step], now: datetime) -> datetime | None:
+    def _sweep(self, group: TaskGroup, steps: Sequence[Step], now: datetime) -> float:
+        """Ask after everything that runs, if it is time; return the seconds until it will be."""
         running = [step for step in steps if step.state in SEEN]
+        boot = self.clock.since_boot()
         if not running:
             self._next_sweep = None
-            return None
+            return NAP
         if self._next_sweep is None:
-            self._next_sweep = now + self.limits.first_look
-        if SWEEP not in self.busy and now >= self._next_sweep:
+            self._next_sweep = boot + self.limits.first_look.total_seconds()
+        if SWEEP in self.busy:
+            return NAP  # its end rings
+        if boot >= self._next_sweep:
             self.busy.begin(SWEEP)
             self._swept_at = now
-            self._next_sweep = now + self.limits.look
+            self._next_sweep = boot + self.limits.look.total_seconds()
             group.start_soon(self._poll, running)
-        return self._next_sweep if SWEEP not in self.busy else None
+        return self._next_sweep - boot
 
     async def _poll(self, steps: Sequence[Step]) -> None:
         try:
@@ -211,8 +215,8 @@ class Lane:
             return
         end = deadline(step, open_run.pipeline.task(step.task))
         now = self.clock.now()
-        if end is not None and self._next_sweep is not None and now < end < self._next_sweep:
-            self._next_sweep = end
+        if end is not None and now < end:
+            self._look_by(end - now)
 
     async def _tell(self, run_id: str, told: Sequence[Heard]) -> None:
         try:
@@ -318,7 +322,7 @@ class Lane:
         self._look_by(timedelta(seconds=1))
 
     def _look_by(self, wait: timedelta) -> None:
-        soon = self.clock.now() + wait
+        soon = self.clock.since_boot() + wait.total_seconds()
         self._next_sweep = min(self._next_sweep or soon, soon)
 
     async def _let_time_pass(self, step: Step) -> None:

@@ -213,6 +213,22 @@ class Hub:
             await self.until(lambda before=before: self.house.clock.now() > before, step=min(step, left))
         await self.rest()
 
+    async def reach(self, at):
+        """Set the clock on to a time, and let every tick that falls by then be decided."""
+        self.house.clock.pass_time(at - self.house.clock.now())
+        await self.ticked()
+
+    async def ticked(self):
+        """Let every tick that is due be decided."""
+        scheduler = self.engine.scheduler
+
+        def decided():
+            due = [scheduler.following(one.pipeline) for one in scheduler.schedules()]
+            return not any(at is not None and at <= self.house.clock.now() for at in due)
+
+        await self.now_until(decided)
+        await self.rest()
+
     async def rest(self, looks=5):
         """Let whatever is under way come to rest, while the clock stands still."""
         for _ in range(looks):

@@ -109,6 +109,7 @@ class Account:
         self.broken: BaseException | None = None  # every call fails with this
         self.stumbles: dict[str, Any] = {}  # what polls say of jobs of something: an error is raised by the whole poll
         self.spy = lambda job: None  # sees the jobs that `prepare` is handed
+        self.gated = False  # calls pass the hub's gate, as those of a connector that uses `wire` do
         self.opened = 0
         self.will_not_open: BaseException | None = None
         self._script: dict[tuple[str, str], deque] = defaultdict(deque)
@@ -144,6 +145,8 @@ class Account:
 
     async def call(self, verb, what, effect):
         """Carry out one call as the script says; the world may end before or after it."""
+        if self.gated:
+            await self.context.gate(wait=verb not in {"start", "cancel"})
         self.world.point(f"{self.name} {verb} {what}: before")
         self.calls.append(Call(verb, str(what), self.world.clock.now()))
         script = self._script[verb, what] or self._script[verb, ""]

@@ -1,0 +1,199 @@
+"""Ticks: each is a run or a recorded skip, once, whatever happens to the hub, its clock or its configuration."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from stackhub.store import tables as t
+
+HOUR = timedelta(hours=1)
+
+
+def hourly(house, top="", name="hourly"):
+    return house.instances("tap").pipeline(
+        f"pipeline: {name}\nschedule: {{cron: '0 * * * *'}}\n{top}\n"
+        "tasks: {load: {uses: tap.sync, with: {connection: orders}}}\n"
+    )
+
+
+async def ticks(hub):
+    def rows(connection):
+        query = sa.select(t.tick.c.at, t.tick.c.verdict, t.tick.c.run).order_by(t.tick.c.at)
+        return [(t.instant(row.at), row.verdict, row.run) for row in connection.execute(query)]
+
+    return await hub.store.read(rows)
+
+
+def at(hour, minute=0, day=2):
+    return datetime(2026, 11, day, hour, minute, tzinfo=UTC)
+
+
+async def test_each_tick_is_a_run_for_the_interval_before_it(house):
+    async with hourly(house).hub() as hub:
+        for hour in (13, 14, 15):
+            await hub.reach(at(hour))
+            await hub.until(lambda: not hub.engine.board.runs())
+        runs = (await hub.runs())[::-1]
+    assert [run.tick for run in runs] == [at(13), at(14), at(15)]
+    assert [(run.interval.start, run.interval.end) for run in runs] == [(at(12), at(13)), (at(13), at(14)), (at(14), at(15))]
+    assert {run.trigger for run in runs} == {"schedule"}
+
+
+async def test_nothing_starts_by_itself_when_that_is_not_wanted(house):
+    async with hourly(house).hub(schedule=False) as hub:
+        await hub.pass_time(3 * HOUR, step=HOUR)
+        assert await hub.runs() == []
+
+
+@pytest.mark.parametrize(
+    ("overlap", "states"),
+    [("skip", ["running"]), ("queue", ["running", "queued", "queued"]), ("cancel", ["cancelled", "cancelled", "running"])],
+)
+async def test_what_a_tick_does_while_a_run_is_still_going(house, overlap, states):
+    hourly(house, f"overlap: {overlap}")
+    house["tap"].hold = True
+    async with house.hub() as hub:
+        for hour in (13, 14, 15):
+            await hub.reach(at(hour))
+        await hub.until(lambda: len(hub.engine.board.runs()) == sum(one in ("running", "queued") for one in states))
+        await hub.until(lambda: hub.engine.board.runs()[0].run.state == "running")
+        found = [run.state.value for run in (await hub.runs())[::-1]]
+        seen = await ticks(hub)
+    assert found == states
+    assert [tick for tick, _, _ in seen] == [at(13), at(14), at(15)]
+    assert [verdict for _, verdict, _ in seen] == (["run", "skip", "skip"] if overlap == "skip" else ["run"] * 3)
+
+
+async def test_queued_runs_go_in_their_order(house):
+    hourly(house, "overlap: queue")
+    house["tap"].hold = True
+    async with house.hub() as hub:
+        for hour in (13, 14):
+            await hub.reach(at(hour))
+        house["tap"].hold = False
+        await hub.until(lambda: not hub.engine.board.runs())
+        first, second = (await hub.runs())[::-1]
+    assert first.ended_at <= second.started_at
+
+
+async def test_runs_that_were_to_give_way_do_so_even_if_the_hub_died_before_it_asked_them(house):
+    hourly(house, "overlap: cancel")
+    house["tap"].hold = True
+    async with house.killed() as hub:
+        await hub.reach(at(13))
+        old = hub.engine.board.runs()[0].run.id
+        await hub.at(old, "load", "running")
+        hub.engine.scheduler._cancel = _nobody
+        await hub.reach(at(14))
+        assert len(hub.engine.board.runs()) == 2
+    async with house.hub() as hub:
+        assert (await hub.ended(old)).run.state == "cancelled"
+        await hub.until(lambda: hub.engine.board.runs()[0].run.state == "running")
+
+
+async def _nobody(runs):
+    pass
+
+
+@pytest.mark.parametrize(("catchup", "runs"), [("none", []), ("last", [at(16)]), ("all", [at(13), at(14), at(15), at(16)])])
+async def test_ticks_that_fell_while_the_hub_was_down_are_the_catchups(house, catchup, runs):
+    hourly(house, f"catchup: {catchup}")
+    async with house.hub():
+        pass
+    house.clock.pass_time(4 * HOUR + HOUR / 2)
+    async with house.hub() as hub:
+        await hub.rest()
+        await hub.until(lambda: not hub.engine.board.runs())
+        found = (await hub.runs())[::-1]
+        assert [run.tick for run in found] == runs
+        assert [tick for tick, _, _ in await ticks(hub)] == [at(13), at(14), at(15), at(16)]
+
+
+@pytest.mark.parametrize(("catchup", "runs"), [("none", []), ("last", [at(16)])])
+async def test_ticks_of_a_pause_are_the_catchups(house, catchup, runs):
+    hourly(house, f"catchup: {catchup}")
+    async with house.hub() as hub:
+        await hub.submit("pause", pipeline="hourly", reason="a migration")
+        assert hub.engine.scheduler.following("hourly") is None
+        await hub.reach(at(16, 5))
+        assert await hub.runs() == []
+        await hub.submit("resume", pipeline="hourly")
+        await hub.until(lambda: not hub.engine.board.runs())
+        assert [run.tick for run in await hub.runs()] == runs
+        assert [verdict for _, verdict, _ in await ticks(hub)].count("skip") == 4 - len(runs)
+        await hub.reach(at(17))
+        assert (await hub.runs())[0].tick == at(17)
+
+
+async def test_a_pause_outlives_the_hub(house):
+    hourly(house)
+    async with house.hub() as hub:
+        await hub.submit("pause", pipeline="hourly")
+    async with house.hub() as hub:
+        await hub.reach(at(15))
+        assert await hub.runs() == []
+
+
+async def test_a_clock_set_back_repeats_no_tick(house):
+    async with hourly(house).hub() as hub:
+        for hour in (13, 14):
+            await hub.reach(at(hour))
+            await hub.until(lambda: not hub.engine.board.runs())
+        house.clock.set_wall(at(12, 30))
+        await hub.rest()
+        for hour in (13, 14, 15):
+            await hub.reach(at(hour))
+            await hub.until(lambda: not hub.engine.board.runs())
+        assert [run.tick for run in (await hub.runs())[::-1]] == [at(13), at(14), at(15)]
+
+
+async def test_a_schedule_put_in_force_again_after_the_clock_was_set_back_repeats_no_tick(house):
+    async with hourly(house).hub() as hub:
+        for hour in (13, 14):
+            await hub.reach(at(hour))
+            await hub.until(lambda: not hub.engine.board.runs())
+        house.clock.set_wall(at(12, 30))
+        await hub.rest()
+        await hub.engine.apply(house.remove("pipelines/hourly.yaml").read())
+        await hub.engine.apply(hourly(house).read())
+        for hour in (13, 14, 15):
+            await hub.reach(at(hour))
+            await hub.until(lambda: not hub.engine.board.runs())
+        assert [run.tick for run in (await hub.runs())[::-1]] == [at(13), at(14), at(15)]
+
+
+async def test_a_changed_schedule_ticks_from_now_and_never_for_the_past(house):
+    async with hourly(house).hub() as hub:
+        await hub.reach(at(13))
+        await hub.reach(at(13, 30))
+        text = (house.root / "pipelines/hourly.yaml").read_text().replace("0 * * * *", "*/20 * * * *")
+        await hub.engine.apply(house.pipeline(text).read())
+        assert hub.engine.scheduler.following("hourly") == at(13, 40)
+        for minute in (40, 60):
+            await hub.reach(at(13) + timedelta(minutes=minute))
+            await hub.until(lambda: not hub.engine.board.runs())
+        assert [run.tick for run in (await hub.runs())[::-1]] == [at(13), at(13, 40), at(14)]
+
+
+async def test_an_edit_elsewhere_leaves_the_schedule_as_it_is(house):
+    async with hourly(house).hub() as hub:
+        await hub.reach(at(12, 30))
+        await hub.engine.apply(hourly(house, "description: new words").read())
+        assert hub.engine.scheduler.following("hourly") == at(13)
+
+
+async def test_a_tick_and_a_wish_at_the_same_moment_do_not_run_side_by_side(house):
+    import anyio
+
+    hourly(house, "overlap: queue")
+    house["tap"].hold = True
+    async with house.hub() as hub:
+        await hub.reach(at(12, 59))
+        house.clock.pass_time(timedelta(minutes=1))
+        async with anyio.create_task_group() as group:
+            hub.ring()
+            for _ in range(3):
+                group.start_soon(hub.trigger, "hourly")
+        await hub.until(lambda: len(hub.engine.board.runs()) == 4)
+        assert sorted(one.run.state.value for one in hub.engine.board.runs()) == ["queued"] * 3 + ["running"]
