@@ -48,6 +48,7 @@ class House:
     root: Path
     clock: SetClock = field(default_factory=SetClock)
     environ: dict = field(default_factory=dict)
+    thorough: bool = False  # every loop sees every step of the clock
 
     def __post_init__(self):
         self.world = World(self.clock)
@@ -187,7 +188,7 @@ class Hub:
                     return found
                 if self.at_rest():
                     self.house.clock.pass_time(step)
-                self.ring(all_of_them=look % SELDOM == SELDOM - 1)
+                self.ring(all_of_them=self.house.thorough or look % SELDOM == SELDOM - 1)
                 await self.engine.board.crier.wait(LOOK)
         raise AssertionError(f"it did not come to this within {patience} s: {self.picture()}")
 
@@ -252,10 +253,10 @@ class Hub:
         return await self.until(lambda: (s := self.step(run_id, task)) is not None and s.state == state and s, **more)
 
     async def told(self, **more):
-        """Wait until nothing waits to be told that is due within the next ten seconds."""
+        """Wait until nothing waits to be told that is due within the next twenty seconds."""
 
         async def empty():
-            soon = self.house.clock.now() + timedelta(seconds=10)
+            soon = self.house.clock.now() + timedelta(seconds=20)
             waiting = [one for one in await self.messages(state="pending") if one.due <= soon]
             return not waiting
 

@@ -108,6 +108,7 @@ class Account:
         self.pending: dict[str, deque] = defaultdict(deque)  # what -> what its next job's polls say before that
         self.broken: BaseException | None = None  # every call fails with this
         self.stumbles: dict[str, Any] = {}  # what polls say of jobs of something: an error is raised by the whole poll
+        self.hears = lambda message, receipt, doubt: None
         self.spy = lambda job: None  # sees the jobs that `prepare` is handed
         self.gated = False  # calls pass the hub's gate, as those of a connector that uses `wire` do
         self.opened = 0
@@ -315,6 +316,8 @@ class PlayedNotifier:
     promise: Promise
 
     async def deliver(self, message, receipt, key, *, doubt):
+        self.account.hears(message, receipt, doubt)
+
         def send():
             seen = self.account.sent.get(key)
             if seen is None or (self.promise is not Promise.ONCE and not doubt):
