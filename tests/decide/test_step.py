@@ -38,6 +38,7 @@ def test_a_claim_keeps_what_was_before_and_when_the_call_can_no_longer_be_under_
     step = claimed()
     assert (step.state, step.baseline, step.call_deadline) == (S.STARTING, {"before": "6"}, T0 + CALL)
     assert step.attempt_at == step.began_at == T0
+    assert step.due is None, "it is looked for as soon as the call is known to have had no answer"
 
 
 def test_a_step_is_not_claimed_before_it_is_due():
@@ -50,6 +51,13 @@ def test_an_answer_to_the_start_is_the_job():
     assert (step.state, step.handle, step.due) == (S.RUNNING, {"id": "1", "url": "https://x"}, None)
 
 
+def test_a_job_that_was_reached_at_last_has_no_stalls_behind_it():
+    stalled = tell(READY, Verb.PREPARE, Unavailable("503"))
+    going = tell(claimed(stalled, stalled.due), Verb.START, {"id": "1"}, stalled.due)
+    assert (going.stalls, going.stalled_at, going.due) == (0, None, None)
+    assert (going.began_at, going.attempt_at) == (T0, stalled.due)
+
+
 def test_a_start_may_be_its_own_end():
     assert tell(claimed(), Verb.START, OK).state is S.SUCCEEDED
 
@@ -58,6 +66,8 @@ def test_a_start_that_did_not_reach_the_vendor_waits_and_costs_no_try():
     step = tell(claimed(), Verb.START, Unavailable("refused", retry_after=timedelta(seconds=40)))
     assert (step.state, step.due, step.attempt) == (S.READY, T0 + timedelta(seconds=40), 1)
     assert step.baseline is None, "nothing was started, so things are looked at anew"
+    assert (step.attempt_at, step.call_deadline) == (None, None), "nor does its time run"
+    assert (step.began_at, step.stalled_at) == (T0, T0)
 
 
 @pytest.mark.parametrize("answer", [Unsure("cut off"), TimeoutError("?"), None])
@@ -77,6 +87,7 @@ def test_what_goes_wrong_before_a_start_is_waited_for_longer_each_time(error):
     second = tell(first, Verb.PREPARE, error, first.due)
     assert (first.state, first.stalls, second.stalls) == (S.READY, 1, 2)
     assert second.due - first.due > first.due - T0 > timedelta()
+    assert second.began_at == second.stalled_at == T0
 
 
 def test_what_a_vendor_asks_for_is_waited_for_but_never_less_than_a_moment():
@@ -159,6 +170,20 @@ def test_a_poll_that_says_nothing_we_understand_says_nothing_about_the_job(answe
     assert (seen.odd_since, seen.lost_sight) == (None, False)
 
 
+@pytest.mark.parametrize("answer", [Deferred(), BOOM, OK])
+def test_whatever_makes_sense_again_ends_that_we_had_lost_sight(answer):
+    lost_it = poll(poll(running(), Missing()), Missing(), T0 + ODD)
+    assert lost_it.lost_sight
+    step = poll(lost_it, answer, T0 + ODD)
+    assert (step.odd_since, step.lost_sight) == (None, False)
+
+
+def test_a_job_found_again_by_a_new_start_is_in_sight():
+    odd = replace(READY, odd_since=T0, lost_sight=True)
+    step = tell(claimed(odd), Verb.START, {"id": "1"})
+    assert (step.odd_since, step.lost_sight) == (None, False)
+
+
 def test_a_word_nobody_knows_is_quoted():
     assert "'HIBERNATING'" in poll(running(), Unknown(raw="HIBERNATING")).note
 
@@ -212,6 +237,7 @@ def test_a_load_that_was_under_way_before_us_will_do_unless_the_task_wants_a_new
     fresh = task("orders", freshness=Freshness.REQUIRE_NEW)
     step = poll(running(handle=joined), OK, of=fresh)
     assert (step.state, step.serial, step.attempt, step.handle, step.baseline) == (S.READY, 2, 1, None, None)
+    assert step.due == T0, "at once"
     assert poll(running(handle={"id": "2"}), OK, of=fresh).state is S.SUCCEEDED
 
 
@@ -223,6 +249,8 @@ def test_what_is_put_off_shows_until_when_and_goes_on_by_itself():
     assert (step.state, step.due, step.again, step.deferred_at) == (S.DEFERRED, T0 + HOUR, False, T0 + MINUTE)
     going = poll(step, Pending(), T0 + HOUR)
     assert (going.state, going.due, going.deferred_for) == (S.RUNNING, None, 59 * MINUTE)
+    again = poll(running(), Deferred(until=T0 + HOUR, must_start_again=True))
+    assert poll(again, Pending(), T0 + MINUTE).again is False
 
 
 def test_what_will_not_resume_by_itself_is_started_again_when_its_time_has_come():
@@ -238,6 +266,22 @@ def test_what_resumes_by_itself_after_all_is_not_started_again():
     step = poll(running(), Deferred(until=T0 + HOUR, must_start_again=True))
     after = poll(step, Deferred(until=T0 + 3 * HOUR), T0 + 2 * HOUR)
     assert (after.state, after.again, after.due) == (S.DEFERRED, False, T0 + 3 * HOUR)
+
+
+def test_what_does_not_resume_by_itself_any_more_waits_for_the_time_it_names_now():
+    step = poll(running(), Deferred(until=T0 + HOUR))
+    after = poll(step, Deferred(until=T0 + 5 * HOUR, must_start_again=True), T0 + 2 * HOUR)
+    assert (after.state, after.again) == (S.DEFERRED, True)
+    assert after.due >= T0 + 5 * HOUR
+
+
+def test_time_put_off_before_a_start_that_failed_does_not_lengthen_the_next():
+    said = Deferred(until=T0 + 9 * HOUR, must_start_again=True)
+    put_off = poll(running(), said)
+    again = poll(put_off, said, put_off.due)
+    stalled = tell(claimed(again, put_off.due), Verb.START, Unavailable("503"), put_off.due)
+    step = tell(claimed(stalled, stalled.due), Verb.START, {"id": "2"}, stalled.due)
+    assert poll(step, Pending(), stalled.due + 2 * HOUR).stop is Stop.TIMEOUT
 
 
 def test_a_job_put_off_without_a_time_that_must_be_started_again_is_so_a_moment_later():

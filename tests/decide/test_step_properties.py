@@ -30,6 +30,7 @@ def test_whatever_is_heard_nothing_breaks_and_every_move_is_on_the_picture(world
             assert new.state in reachable(old.state)
             assert (new.ended_at is not None) == (new.state in TERMINAL)
             assert (new.deferred_at is not None) <= (new.state is S.DEFERRED or new.state in TERMINAL)
+            assert new.due is None or new.state not in TERMINAL
             assert new.handle is not None or new.state not in {S.RUNNING, S.DEFERRED}
             assert not new.stop or new.state in AT_WORK | TERMINAL
 
