@@ -247,6 +247,7 @@ async def test_an_alarm_is_not_raised_again_for_more_of_the_same(house):
         await hub.until(lambda: len(house["tap"].running()) == 2)
         house["tap"].end("orders", FAILED)
         await hub.at(run, "orders", "failed")
+        await hub.told()
         house["tap"].end("stripe", FAILED)
         await hub.ended(run)
         await hub.told()
