@@ -44,8 +44,8 @@ class Lanes:
             self._wanted = wanted
             for name, instance in wanted.items():
                 held = self.open.get(name)
+                self._place.in_force.drained.pop(name, None)
                 if held is not None and not held.shut and instance.fingerprint == held.instance.fingerprint:
-                    self._place.in_force.drained.pop(name, None)
                     continue
                 if held is not None:
                     await self._close(held)
