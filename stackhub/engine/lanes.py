@@ -1,6 +1,7 @@
 """Which instances are open: every configured one, and every other that an open step or a message still needs."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 import anyio
@@ -30,18 +31,19 @@ class Lanes:
 
     def __init__(self, place: Place, group: TaskGroup) -> None:
         self.open: dict[str, OpenInstance] = {}
-        self.epochs: dict[str, int] = {}  # of the lanes that are ours; one that we have taken stays ours
+        self.epochs: dict[str, int] = {}  # of the lanes that are ours
         self.bell = Bell()
         self._place = place
         self._group = group
         self._wanted: Mapping[str, Instance] = {}
-        self._left: dict[str, Condition] = {}  # of instances that were closed
+        self._left: dict[str, Condition] = {}  # of instances of ours that are not open
         self._turn = anyio.Lock()
 
     async def bring_to(self, wanted: Mapping[str, Instance]) -> None:
         """Open what is new, reopen what has changed, close what is gone and nothing needs."""
         async with self._turn:
             self._wanted = wanted
+            await self._take(set(wanted))
             for name, instance in wanted.items():
                 held = self.open.get(name)
                 self._place.in_force.drained.pop(name, None)
@@ -119,20 +121,24 @@ class Lanes:
     # --- opening and closing ---
 
     async def _open(self, instance: Instance, *, mended: bool = False) -> None:
-        was = self._left.pop(instance.name, None) or await self._take(instance.name)
+        await self._take({instance.name})
+        was = self._left.pop(instance.name)
         if mended:
             was = Condition(not_before=was.not_before, tokens=was.tokens, circuit=was.circuit, mended=True)
         ready = anyio.Event()
         self._group.start_soon(self._attend, instance, was, ready)
         await ready.wait()
 
-    async def _take(self, name: str) -> Condition:
-        """Take a lane that is not ours yet."""
-        owner = self._place.owner
-        taken = await self._place.store.call(lambda connection: configure.take_lanes(connection, [name], owner))
-        epoch, not_before, tokens, circuit = taken[name]
-        self.epochs[name] = epoch
-        return Condition(not_before=not_before, tokens=tokens, circuit=load(Circuit, circuit) if circuit else Circuit())
+    async def _take(self, names: AbstractSet[str]) -> None:
+        """Take those lanes that are not ours yet; one that we have taken stays ours."""
+        owner, missing = self._place.owner, sorted(names - self.epochs.keys())
+        if not missing:
+            return
+        taken = await self._place.store.call(lambda connection: configure.take_lanes(connection, missing, owner))
+        for name, (epoch, not_before, tokens, kept) in taken.items():
+            self.epochs[name] = epoch
+            circuit = load(Circuit, kept) if kept else Circuit()
+            self._left[name] = Condition(not_before=not_before, tokens=tokens, circuit=circuit)
 
     async def _close(self, held: OpenInstance) -> None:
         held.leave.set()

@@ -1,8 +1,12 @@
 """A house for each test."""
 
+import shutil
+
 import pytest
 import structlog
-from engine.house import House
+from engine.house import EMPTY, House
+
+from stackhub.store import database
 
 PAIR = """
 pipeline: shop
@@ -12,6 +16,17 @@ tasks:
   stripe: {uses: tap.sync, with: {connection: stripe}, retries: {attempts: 1}}
   marts: {uses: mill.build, retries: {attempts: 1}}
 """
+
+
+@pytest.fixture(autouse=True, scope="session")
+def empty():
+    """Make an empty database once, for every house to begin with a copy of."""
+    EMPTY.parent.mkdir(mode=0o700)
+    made = database.engine(f"sqlite:///{EMPTY}")
+    database.prepare(made, "test")
+    made.dispose()
+    yield
+    shutil.rmtree(EMPTY.parent)
 
 
 @pytest.fixture(autouse=True)

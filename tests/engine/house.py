@@ -1,5 +1,8 @@
 """A hub on its own ground: a configuration directory, a store, a world of played vendors, a clock that can be set on."""
 
+import os
+import shutil
+import tempfile
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,6 +23,7 @@ STEP = timedelta(milliseconds=500)  # of the hub's time, for each look of a test
 LOOK = 0.001  # seconds between looks
 SELDOM = 6  # looks between those at which loops that ask the store are woken
 PATIENCE = 5.0  # seconds a test waits for what must come
+EMPTY = Path(tempfile.gettempdir()) / f"stackhub-tests-{os.getpid()}" / "stackhub.db"  # a database with nothing in it
 
 
 class SetClock:
@@ -88,8 +92,11 @@ class House:
 
     @asynccontextmanager
     async def store(self):
-        url = self.read().hub.database_url.get_secret_value()
-        async with open_store(url, self.root / ".stackhub", written_by="test") as store:
+        url, state = self.read().hub.database_url.get_secret_value(), self.root / ".stackhub"
+        if not (state / EMPTY.name).exists():
+            state.mkdir(mode=0o700)
+            shutil.copy(EMPTY, state)
+        async with open_store(url, state, written_by="test") as store:
             yield store
 
     @asynccontextmanager
@@ -111,7 +118,7 @@ class House:
         try:
             async with self.hub(**more) as hub:
                 yield hub
-                raise Killed
+                _die()
         except BaseExceptionGroup as group:
             _, rest = group.split(Killed)
             if rest is not None:
@@ -122,6 +129,10 @@ class House:
 
 class Killed(BaseException):
     """The hub's process is gone."""
+
+
+def _die():
+    raise Killed
 
 
 @dataclass

@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from typing import Any, ClassVar
 
 import anyio
-from pydantic import Field, SecretStr
+from pydantic import SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from stackhub.contract import (
     Absent,
-    Deferred,
     Finished,
     Found,
     Landing,
@@ -222,6 +222,7 @@ class _Played(Settings):
     alone: str = ""
 
 
+@cache
 def _settings(name) -> type[Settings]:
     config = SettingsConfigDict(env_prefix=f"{name.upper()}_")
     return type(f"{name.title()}Settings", (_Played,), {"model_config": config, "__module__": __name__})
@@ -412,7 +413,3 @@ def connectors(world) -> dict[str, Connector]:
         Connector(world, "post", notifier=(Speaks.PLAIN, Promise.AT_LEAST_ONCE)),
     )
     return {one.name: one for one in made}
-
-
-__all__ = ["BROKEN", "FAILED", "OK", "Account", "Deferred", "Lost", "Say", "Stuck", "World", "connectors"]
-_ = Field

@@ -2,6 +2,7 @@
 
 import anyio
 import pytest
+import sqlalchemy as sa
 from engine.house import House
 from engine.lives import every_death
 from engine.played import FAILED
@@ -11,8 +12,6 @@ from stackhub.errors import Refused
 from stackhub.model.ids import Ids
 from stackhub.store import tables as t
 from stackhub.store.transaction import Transaction
-
-import sqlalchemy as sa
 
 IDS = Ids()
 

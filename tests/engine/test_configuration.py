@@ -51,7 +51,7 @@ async def test_a_run_finishes_by_the_pipeline_as_it_was_when_it_began(line):
     line["tap"].hold = True
     async with line.hub() as hub:
         run = await hub.trigger("line")
-        await hub.until(lambda: line["tap"].running())
+        await hub.until(line["tap"].running)
         text = (line.root / "pipelines/line.yaml").read_text()
         line.pipeline(text.replace("mill.build", "mill.build, with: {select: new}"))
         await reload(hub)
@@ -84,7 +84,7 @@ async def test_a_retired_pipelines_runs_finish_and_its_incident_resolves(house):
         await hub.told()
         house["tap"].hold = True
         run = await hub.trigger("one")
-        await hub.until(lambda: house["tap"].running())
+        await hub.until(house["tap"].running)
         await reload(house.remove("pipelines/one.yaml") and hub)
         (incident,) = await hub.incidents()
         assert incident.resolution == "no longer configured"
@@ -100,7 +100,7 @@ async def test_a_removed_instance_drains_with_its_old_settings(house):
     house["tap"].hold = True
     async with house.hub() as hub:
         run = await hub.trigger("one")
-        await hub.until(lambda: house["tap"].running())
+        await hub.until(house["tap"].running)
         house.remove("tap.env").remove("pipelines/one.yaml")
         await reload(hub)
         await hub.pass_time(timedelta(minutes=1), step=STRIDE)
@@ -117,7 +117,7 @@ async def test_an_instance_that_comes_back_while_it_drains_is_reopened_with_its_
     house["tap"].hold = True
     async with house.hub() as hub:
         run = await hub.trigger("one")
-        await hub.until(lambda: house["tap"].running())
+        await hub.until(house["tap"].running)
         house.remove("tap.env").remove("pipelines/one.yaml")
         await reload(hub)
         await reload(one(house.write("tap.env", "TAP_TOKEN=new\n")) and hub)

@@ -54,7 +54,7 @@ async def test_a_run_that_is_still_going_is_late_and_its_success_ends_that(house
     house["tap"].hold = True
     async with promised(house, 'finish_by: "13:30"').hub() as hub:
         await reach(hub, at(13))
-        await hub.until(lambda: house["tap"].running())
+        await hub.until(house["tap"].running)
         await reach(hub, at(13, 30))
         assert await judged(hub) == [("finish_by", "late")]
         await hub.told()
@@ -82,7 +82,7 @@ async def test_a_tick_that_gave_way_has_a_promise_too(house):
     promised(house, "max_duration: 20m", "schedule: {cron: '0 * * * *'}")
     async with house.hub() as hub:
         await reach(hub, at(13))
-        await hub.until(lambda: house["tap"].running())
+        await hub.until(house["tap"].running)
         await reach(hub, at(13, 20))
         await reach(hub, at(14))
         assert len(await hub.runs()) == 1
@@ -96,7 +96,7 @@ async def test_a_deadline_that_fell_while_the_hub_was_down_is_judged_by_the_next
     promised(house, 'finish_by: "13:30"')
     async with house.killed() as hub:
         await reach(hub, at(13))
-        await hub.until(lambda: house["tap"].running())
+        await hub.until(house["tap"].running)
     house.clock.pass_time(timedelta(hours=3))
     async with house.hub() as hub:
         await hub.until(lambda: "pipeline:shop" in hub.engine.incidents.open)
@@ -152,7 +152,7 @@ async def test_a_run_somebody_asked_for_has_until_its_start_and_the_longest_dura
     house["tap"].hold = True
     async with promised(house, "max_duration: 20m", "").hub() as hub:
         first = await hub.trigger("shop")
-        await hub.until(lambda: house["tap"].running())
+        await hub.until(house["tap"].running)
         second = await hub.trigger("shop")
         await hub.pass_time(timedelta(minutes=15), step=timedelta(minutes=1))
         house["tap"].end("orders")
@@ -169,7 +169,7 @@ async def test_a_retired_pipeline_is_nobodys_lateness(house, sla):
     house["tap"].hold = True
     async with promised(house, sla).hub() as hub:
         await reach(hub, at(13))
-        await hub.until(lambda: house["tap"].running())
+        await hub.until(house["tap"].running)
         await hub.engine.apply(house.remove("pipelines/shop.yaml").read())
         await reach(hub, at(13, 31))
         assert await hub.incidents() == []

@@ -1,5 +1,7 @@
 """A run from its trigger to its end, and what people hear of it."""
 
+import itertools
+
 from engine.played import BROKEN, FAILED
 
 
@@ -102,7 +104,7 @@ async def test_a_failure_that_could_go_well_is_tried_again_as_another_job(house)
     assert (step.state, step.attempt) == ("succeeded", 3)
     assert len({job.key for job in house["tap"].jobs}) == 3
     starts = [call.at for call in house["tap"].calls if call.verb == "start"]
-    waits = [(later - earlier).total_seconds() for earlier, later in zip(starts, starts[1:], strict=False)]
+    waits = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(starts)]
     assert 30 <= waits[0] < 40
     assert 60 <= waits[1] < 80
 
@@ -207,7 +209,7 @@ async def test_a_job_that_does_not_stop_is_asked_again_with_growing_pauses(shop)
         hub["tap"].end("stripe", FAILED)
         ended = await hub.ended(run)
     asked = [call.at for call in shop["tap"].calls if call.verb == "cancel" and call.what == "orders"]
-    waits = [(later - earlier).total_seconds() for earlier, later in zip(asked, asked[1:], strict=False)]
+    waits = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(asked)]
     assert waits[0] >= 10
     assert waits[1] >= 20
     assert ended.run.state == "cancelled"
@@ -243,7 +245,7 @@ async def test_a_tool_without_cancel_is_let_go_and_it_is_said(house):
     house["tap"].hold = True
     async with house.hub() as hub:
         run = await hub.trigger("one")
-        await hub.until(lambda: hub["tap"].running())
+        await hub.until(hub["tap"].running)
         await hub.submit("cancel", run=run)
         ended = await hub.ended(run)
     assert ended.run.state == "cancelled"

@@ -36,7 +36,11 @@ async def test_each_tick_is_a_run_for_the_interval_before_it(house):
             await hub.until(lambda: not hub.engine.board.runs())
         runs = (await hub.runs())[::-1]
     assert [run.tick for run in runs] == [at(13), at(14), at(15)]
-    assert [(run.interval.start, run.interval.end) for run in runs] == [(at(12), at(13)), (at(13), at(14)), (at(14), at(15))]
+    assert [(run.interval.start, run.interval.end) for run in runs] == [
+        (at(12), at(13)),
+        (at(13), at(14)),
+        (at(14), at(15)),
+    ]
     assert {run.trigger for run in runs} == {"schedule"}
 
 
@@ -48,7 +52,11 @@ async def test_nothing_starts_by_itself_when_that_is_not_wanted(house):
 
 @pytest.mark.parametrize(
     ("overlap", "states"),
-    [("skip", ["running"]), ("queue", ["running", "queued", "queued"]), ("cancel", ["cancelled", "cancelled", "running"])],
+    [
+        ("skip", ["running"]),
+        ("queue", ["running", "queued", "queued"]),
+        ("cancel", ["cancelled", "cancelled", "running"]),
+    ],
 )
 async def test_what_a_tick_does_while_a_run_is_still_going(house, overlap, states):
     hourly(house, f"overlap: {overlap}")
@@ -96,7 +104,9 @@ async def _nobody(runs):
     pass
 
 
-@pytest.mark.parametrize(("catchup", "runs"), [("none", []), ("last", [at(16)]), ("all", [at(13), at(14), at(15), at(16)])])
+@pytest.mark.parametrize(
+    ("catchup", "runs"), [("none", []), ("last", [at(16)]), ("all", [at(13), at(14), at(15), at(16)])]
+)
 async def test_ticks_that_fell_while_the_hub_was_down_are_the_catchups(house, catchup, runs):
     hourly(house, f"catchup: {catchup}")
     async with house.hub():

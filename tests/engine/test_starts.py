@@ -7,8 +7,18 @@ import sqlalchemy as sa
 from engine.house import House
 from engine.played import Lost, Say
 
-from stackhub.contract import Absent, ConfigError, Finished, Found, Landing, Rejected, Unavailable, Unclear, Unsure
-from stackhub.contract import Outcome
+from stackhub.contract import (
+    Absent,
+    ConfigError,
+    Finished,
+    Found,
+    Landing,
+    Outcome,
+    Rejected,
+    Unavailable,
+    Unclear,
+    Unsure,
+)
 from stackhub.store import tables as t
 
 
@@ -199,11 +209,10 @@ async def test_a_hub_that_leaves_waits_for_the_answer_to_a_start(house):
     one(house, "blind")
     stuck = house["tap"].will("start", Stuck())
     async with house.store() as store:
-        async with anyio.create_task_group() as group:
-            async with house.hub(store=store) as hub:
-                run = await hub.trigger("one")
-                await hub.until(stuck.reached.is_set)
-                group.start_soon(_later, stuck.go)
+        async with anyio.create_task_group() as group, house.hub(store=store) as hub:
+            run = await hub.trigger("one")
+            await hub.until(stuck.reached.is_set)
+            group.start_soon(_later, stuck.go)
         async with house.hub(store=store) as hub:
             ended = await hub.ended(run)
     assert ended.run.state == "succeeded"
@@ -265,7 +274,8 @@ async def test_a_bug_in_find_is_looked_for_again(pair):
 
 
 NAIVE = Finished(
-    outcome=Outcome.OK, landing=Landing(connection="bad", mark="1", ended_at=__import__("datetime").datetime(2026, 1, 1))
+    outcome=Outcome.OK,
+    landing=Landing(connection="bad", mark="1", ended_at=__import__("datetime").datetime(2026, 1, 1)),
 )
 
 
@@ -302,9 +312,7 @@ async def test_a_sweep_that_is_refused_again_and_again_is_told_to_the_steps(pair
 
 
 async def test_an_option_that_cannot_be_filled_in_costs_its_own_step(house):
-    one(house, "sync").pipeline(
-        "pipeline: one\ntasks: {load: {uses: tap.sync, with: {connection: '${WHERE}'}}}\n"
-    )
+    one(house, "sync").pipeline("pipeline: one\ntasks: {load: {uses: tap.sync, with: {connection: '${WHERE}'}}}\n")
     house.environ["WHERE"] = "orders"
     async with house.hub() as hub:
         del house.environ["WHERE"]
@@ -321,7 +329,7 @@ async def test_what_a_lost_lane_holds_is_dropped_and_nothing_more_is_called(sync
     sync["tap"].hold = True
     async with sync.hub() as hub:
         run = await hub.trigger("one")
-        await hub.until(lambda: hub["tap"].running())
+        await hub.until(hub["tap"].running)
         await hub.at(run, "load", "running")
         await hub.store.call(lambda connection: connection.execute(sa.update(t.lane).values(epoch=99)))
         sync["tap"].end("orders")

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+
 from stackhub.contract import Deferred, Finished, Landing, Missing, Outcome, Pending, Unavailable, Unknown
 from stackhub.model.node import Node, NodeState
 from stackhub.store import queries
@@ -71,7 +72,7 @@ async def test_a_job_that_does_not_stop_is_let_go_and_never_started_beside_itsel
     house["tap"].hold = True
     async with house.hub() as hub:
         run = await hub.trigger("one")
-        await hub.until(lambda: hub["tap"].running())
+        await hub.until(hub["tap"].running)
         hub["tap"].job("orders").stubborn = True
         ended = await hub.ended(run, step=STRIDE)
     assert ended.steps["load"].state == "failed"
@@ -121,7 +122,7 @@ async def test_what_gives_no_answer_that_makes_sense_is_shown_told_and_given_up(
     house["tap"].hold = True
     async with house.hub() as hub:
         run = await hub.trigger("one")
-        await hub.until(lambda: hub["tap"].running())
+        await hub.until(hub["tap"].running)
         house["tap"].stumbles["orders"] = Unknown(raw="quiescing")
         lost = await hub.until(lambda: (s := hub.step(run, "load")).lost_sight and s, step=STRIDE)
         assert lost.state == "running"
@@ -140,7 +141,7 @@ async def test_what_cannot_be_asked_after_is_given_up_after_three_timeouts(house
     house["tap"].hold = True
     async with house.hub() as hub:
         run = await hub.trigger("one")
-        await hub.until(lambda: hub["tap"].running())
+        await hub.until(hub["tap"].running)
         house["tap"].broken = Unavailable("down")
         ended = await hub.ended(run, step=timedelta(seconds=20))
     step = ended.steps["load"]
@@ -155,7 +156,7 @@ async def test_a_job_that_is_seen_again_ends_the_stall(house):
     house["tap"].hold = True
     async with house.hub() as hub:
         run = await hub.trigger("one")
-        await hub.until(lambda: hub["tap"].running())
+        await hub.until(hub["tap"].running)
         house["tap"].stumbles["orders"] = Unknown(raw="quiescing")
         await hub.until(lambda: hub.step(run, "load").lost_sight, step=STRIDE)
         del house["tap"].stumbles["orders"]
@@ -168,7 +169,7 @@ async def test_a_cancelled_run_takes_its_stall_with_it(house):
     house["tap"].hold = True
     async with house.hub() as hub:
         run = await hub.trigger("one")
-        await hub.until(lambda: hub["tap"].running())
+        await hub.until(hub["tap"].running)
         house["tap"].stumbles["orders"] = Unknown(raw="quiescing")
         await hub.until(lambda: hub.step(run, "load").lost_sight, step=STRIDE)
         await hub.submit("cancel", run=run)
@@ -285,4 +286,3 @@ async def test_nodes_that_come_with_nothing_else_are_kept_all_the_same(house):
         house["tap"].job("orders").answers.append(Pending(nodes=(node,)))
         found = await hub.until(lambda: hub.store.read(lambda connection: queries.nodes(connection, run)))
     assert [one.id for one in found["load"]] == ["model.shop.orders"]
-
