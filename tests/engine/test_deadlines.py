@@ -157,7 +157,7 @@ async def test_a_run_somebody_asked_for_has_until_its_start_and_the_longest_dura
         await hub.pass_time(timedelta(minutes=15), step=timedelta(minutes=1))
         house["tap"].end("orders")
         await hub.ended(first)
-        assert (await hub.run(second)).run.state == "running"
+        await hub.until(lambda: hub.engine.board.get(second).run.state == "running")
         await hub.pass_time(timedelta(minutes=10), step=timedelta(minutes=1))
         assert len(await open_deadlines(hub)) == 1, "it has waited for 15 minutes, and run for 10"
         await hub.pass_time(timedelta(minutes=11), step=timedelta(minutes=1))
