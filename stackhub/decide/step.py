@@ -38,9 +38,7 @@ ODD: Final = timedelta(minutes=2)  # answers that make no sense for so long: we 
 FIND_AGAIN: Final = timedelta(seconds=5)
 BLINK: Final = timedelta(seconds=1)  # between starts, at least, whatever the vendor says
 STALL: Final = Retries(wait=timedelta(seconds=5), backoff=2.0, max_wait=timedelta(minutes=5))
-SPREAD: Final = timedelta(
-    seconds=5
-)  # a fifth of it, at most, so that what was put off to one time does not march in step
+SPREAD: Final = timedelta(seconds=5)  # a fifth of it, at most: what was put off to one time does not march in step
 ASK_AGAIN: Final = timedelta(seconds=1)  # a stop that did not get through is asked for again after this
 STOP_FOR: Final = timedelta(minutes=10)  # a job that does not stop when asked is let go after this
 

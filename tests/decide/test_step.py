@@ -124,6 +124,7 @@ def test_absence_is_believed_only_once_the_call_is_over_and_its_trace_would_be_s
     assert (early.state, early.due) == (S.STARTING, settled)
     again = tell(early, Verb.FIND, Absent(), settled)
     assert (again.state, again.key, again.attempt) == (S.READY, early.key, 1)
+    assert (again.due, again.call_deadline) == (settled, None)
     assert again.baseline == {"before": "6"}, "what it is compared with must be older than the first try"
 
 
@@ -150,8 +151,10 @@ def test_a_start_that_cannot_be_found_until_its_timeout_may_have_run(answer):
 
 
 def test_a_landing_is_a_success():
-    step = poll(running(), OK, T0 + MINUTE)
+    end = replace(OK, warning="nothing was selected", result={"rows": 3})
+    step = poll(running(), end, T0 + MINUTE)
     assert (step.state, step.landing.mark, step.ended_at) == (S.SUCCEEDED, "7", T0 + MINUTE)
+    assert (step.warning, step.result) == ("nothing was selected", {"rows": 3})
 
 
 def test_progress_is_kept_and_nothing_new_is_no_change():
@@ -189,8 +192,8 @@ def test_a_word_nobody_knows_is_quoted():
 
 
 def test_a_failed_job_is_tried_again_under_another_name_after_a_wait():
-    step = poll(running(), BOOM, T0 + MINUTE)
-    assert (step.state, step.attempt, step.serial) == (S.RETRYING, 2, 2)
+    step = poll(running(), replace(BOOM, result={"exit": 2}), T0 + MINUTE)
+    assert (step.state, step.attempt, step.serial, step.result) == (S.RETRYING, 2, 2, {"exit": 2})
     wait = step.due - (T0 + MINUTE)
     assert timedelta(seconds=30) <= wait <= timedelta(seconds=30) * (1 + JITTER)
     assert (step.handle, step.baseline, step.error) == (None, None, "boom")
@@ -202,8 +205,8 @@ def test_the_last_try_that_fails_and_one_that_could_not_help_are_the_end():
 
 
 def test_a_job_that_a_person_cancelled_at_the_vendor_is_cancelled_and_not_tried_again():
-    step = poll(running(), Finished(outcome=Outcome.CANCELLED, note="by ada"))
-    assert (step.state, step.note) == (S.CANCELLED, "by ada")
+    step = poll(running(), Finished(outcome=Outcome.CANCELLED, note="by ada", result={"exit": 130}))
+    assert (step.state, step.note, step.result) == (S.CANCELLED, "by ada", {"exit": 130})
 
 
 @given(nth=st.integers(1, 1000), backoff=st.floats(1, 100), wait=st.timedeltas(timedelta(), timedelta(days=2)))

@@ -108,13 +108,24 @@ def test_a_vendor_that_does_not_obey_is_asked_again_less_and_less_often():
     step, gaps = cancelled(running()), []
     for _ in range(8):
         now = step.due
-        step = tell(step, Verb.CANCEL, Unavailable("503"), now)
+        step = tell(step, Verb.CANCEL, Unsure("cut off"), now)
         gaps.append(step.due - now)
     assert gaps == sorted(gaps)
     assert gaps[0] == timedelta(seconds=10)
     assert gaps[-1] == MINUTE
     assert (step.state, step.stop_tries) == (S.RUNNING, 8)
+    assert "no luck yet: cut off" in step.note
+
+
+def test_a_stop_that_did_not_reach_the_vendor_is_asked_for_again_in_a_moment():
+    step = tell(cancelled(running()), Verb.CANCEL, Unavailable("503"), T0)
+    assert (step.state, step.stop_tries, step.due) == (S.RUNNING, 0, T0 + SECOND)
     assert "no luck yet: 503" in step.note
+
+
+def test_a_person_s_reason_is_worth_more_than_the_vendor_s_word_for_it():
+    over = poll(cancelled(running()), Finished(outcome=Outcome.CANCELLED, note="status: CANCELLED"))
+    assert (over.state, over.note) == (S.CANCELLED, "enough")
 
 
 def test_what_a_vendor_says_of_a_stopping_job_does_not_hide_that_it_is_stopping():

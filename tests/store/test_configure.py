@@ -1,5 +1,6 @@
 """A configuration comes into force whole; lanes are taken and given back."""
 
+import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -112,7 +113,8 @@ async def give_back(store, owner="me", **tokens):
 
 
 async def test_taking_a_lane_ends_the_epoch_of_whoever_had_it(store):
-    assert await take(store, "fivetran", "dbt") == {"fivetran": (1, None, 0.0, ""), "dbt": (1, None, 0.0, "")}
+    fresh = (1, None, math.inf, "")
+    assert await take(store, "fivetran", "dbt") == {"fivetran": fresh, "dbt": fresh}, "nobody can have spent anything"
     assert (await take(store, "fivetran", owner="you"))["fivetran"][0] == 2
     assert (await take(store, "fivetran"))["fivetran"][0] == 3
     assert (await take(store, "dbt"))["dbt"][0] == 2
