@@ -197,6 +197,7 @@ def test_a_failed_job_is_tried_again_under_another_name_after_a_wait():
     wait = step.due - (T0 + MINUTE)
     assert timedelta(seconds=30) <= wait <= timedelta(seconds=30) * (1 + JITTER)
     assert (step.handle, step.baseline, step.error) == (None, None, "boom")
+    assert (step.attempt_at, step.call_deadline, step.deferred_for) == (None, None, timedelta())
 
 
 def test_the_last_try_that_fails_and_one_that_could_not_help_are_the_end():
@@ -342,6 +343,7 @@ def test_a_job_that_is_not_ours_to_cancel_is_let_go_and_the_next_attempt_watches
     step = poll(running(handle=handle), Pending(), T0 + 2 * HOUR, of=of, by=by, shared=shared)
     assert (step.state, step.attempt, step.handle, step.stop) == (S.RETRYING, 2, handle, Stop.NO)
     assert step.key == running().key
+    assert (step.attempt_at, step.stalled_at, step.deferred_for) == (None, None, timedelta())
     assert why in step.error
 
 
@@ -352,8 +354,11 @@ def test_the_last_attempt_that_takes_too_long_fails():
 
 def test_a_job_that_stopped_at_its_timeout_is_tried_again_under_another_name():
     late = poll(running(), Pending(), T0 + 2 * HOUR)
-    step = poll(late, Finished(outcome=Outcome.CANCELLED), T0 + 2 * HOUR + MINUTE)
+    asked = tell(late, Verb.CANCEL, None, T0 + 2 * HOUR)
+    assert (asked.stop_tries, asked.stop_at) == (1, T0 + 2 * HOUR)
+    step = poll(asked, Finished(outcome=Outcome.CANCELLED), T0 + 2 * HOUR + MINUTE)
     assert (step.state, step.attempt, step.serial, step.stop) == (S.RETRYING, 2, 2, Stop.NO)
+    assert (step.stop_tries, step.stop_at) == (0, None), "the next attempt has not been asked to stop"
 
 
 def test_a_stop_that_did_not_get_through_is_asked_for_again_soon_and_is_no_rung_of_the_ladder():
