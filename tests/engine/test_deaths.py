@@ -4,7 +4,9 @@ from datetime import timedelta
 
 from engine.house import House
 from engine.lives import every_death
-from engine.played import FAILED, Pending
+from engine.played import FAILED, Lost
+
+from stackhub.contract import Pending, Rejected
 
 STRIDE = timedelta(seconds=2)
 LINE = """
@@ -57,14 +59,16 @@ async def check_failure(hub):
     assert {one.state for one in await hub.messages()} == {"sent"}
 
 
-def story(outcome=None):
-    """Return a furnisher of houses in which the build ends so."""
+def story(outcome=None, **more):
+    """Return a furnisher of houses in which the build ends so, and calls go as they are told to."""
 
     def furnish(root):
         house = furnished(root)
         house["tap"].pending["orders"].append(Pending())
         if outcome is not None:
             house["mill"].outcomes["all"].append(outcome)
+        for verb, reaction in more.items():
+            house["tap"].will(verb, reaction)
         return house
 
     return furnish
@@ -72,12 +76,91 @@ def story(outcome=None):
 
 async def test_a_run_that_goes_well_does_everything_once_whatever_dies_when(tmp_path):
     points = await every_death(tmp_path, story(), run_to_its_end, check_success)
-    assert len(points) > 30
-    assert any("tap start" in point for point in points)
-    assert any("mill start" in point for point in points)
+    assert {"tap start orders: before", "tap start orders: after", "mill start all: after"} <= points
+    assert any("RUN_MOVED STEP_MOVED" in point for point in points)
 
 
 async def test_a_failure_is_told_once_whatever_dies_when(tmp_path):
     points = await every_death(tmp_path, story(FAILED), run_to_its_end, check_failure)
-    assert any("bell deliver" in point for point in points)
-    assert any("horn deliver" in point for point in points)
+    assert {"bell deliver root:opened: after", "horn deliver root:opened: after"} <= points
+
+
+async def test_a_start_whose_answer_is_lost_is_no_second_job_whatever_dies_when(tmp_path):
+    points = await every_death(tmp_path, story(start=Lost()), run_to_its_end, check_success, about=("tap", "RUN_MOVED"))
+    assert "tap find orders: before" in points
+
+
+async def test_a_blind_start_is_made_once_at_most_whatever_dies_when(tmp_path):
+    def furnish(root):
+        blind = "pipeline: shop\ntasks: {orders: {uses: tap.blind, with: {connection: orders}}}\n"
+        return House(root).instances("tap", "mill", "bell", "horn").pipeline(blind)
+
+    async def check(hub):
+        (run,) = await hub.runs()
+        whole = await hub.run(run.id)
+        assert len(hub["tap"].jobs) <= 1
+        assert hub["tap"].count("start") <= 1
+        assert whole.run.state == ("failed" if whole.steps["orders"].may_have_run else "succeeded")
+        assert len(await hub.incidents()) == (run.state == "failed")
+
+    points = await every_death(tmp_path, furnish, run_to_its_end, check, about=("tap", "RUN_MOVED"))
+    assert "tap start orders: before" in points
+
+
+async def test_a_recovery_is_told_once_on_every_route_whatever_dies_when(tmp_path):
+    async def fail_and_recover(hub):
+        for nth in (1, 2):
+            if len(await hub.runs()) < nth:
+                await hub.trigger("shop")
+            await hub.until(lambda: not hub.engine.board.runs(), step=STRIDE)
+            await hub.told(step=STRIDE)
+
+    async def check(hub):
+        assert sorted(run.state.value for run in await hub.runs()) == ["failed", "succeeded"]
+        (incident,) = await hub.incidents()
+        assert incident.resolved_at is not None
+        bell = [(part, event) for part, event, _ in hub["bell"].order]
+        assert bell == [("root", "opened"), ("root", "resolved"), ("entry", "resolved")]
+        horn = [(part, event) for part, event, _ in hub["horn"].order]
+        assert horn[:2] == [("root", "opened"), ("root", "resolved")]
+
+    points = await every_death(tmp_path, story(FAILED), fail_and_recover, check, about=("deliver", "INCIDENT_MOVED"))
+    assert {"bell deliver root:resolved: after", "bell deliver entry:resolved: before"} <= points
+
+
+async def test_what_follows_a_success_starts_once_whatever_dies_when(tmp_path):
+    def furnish(root):
+        after = "pipeline: after\ntriggers: [{pipeline: shop}]\ntasks: {b: {uses: mill.build, with: {select: b}}}\n"
+        return furnished(root).pipeline(after)
+
+    async def through(hub):
+        if not await hub.runs():
+            await hub.trigger("shop")
+        await hub.until(lambda: not hub.engine.board.runs(), step=STRIDE)
+
+    async def check(hub):
+        assert sorted((run.pipeline, run.state.value) for run in await hub.runs()) == [
+            ("after", "succeeded"),
+            ("shop", "succeeded"),
+        ]
+        assert [job.what for job in hub["mill"].jobs] == ["all", "b"]
+
+    points = await every_death(tmp_path, furnish, through, check, about=("RUN_MOVED", "mill"))
+    assert any(" RUN " in point for point in points)
+
+
+async def test_what_cannot_be_told_is_told_by_the_fallback_once_whatever_dies_when(tmp_path):
+    def furnish(root):
+        house = furnished(root).pipeline(LINE + "alerts: [{to: bell}]\n")
+        house.write("stackhub.env", "STACKHUB_GRACE=1s\nSTACKHUB_FALLBACK=horn\n")
+        house["mill"].outcomes["all"].append(FAILED)
+        house["bell"].broken = Rejected("channel_not_found")
+        return house
+
+    async def check(hub):
+        assert [event for _, event, _ in hub["horn"].order] == ["opened"]
+        found = sorted((one.instance, one.state) for one in await hub.messages())
+        assert found == [("bell", "undeliverable"), ("horn", "sent")]
+
+    points = await every_death(tmp_path, furnish, run_to_its_end, check, about=("deliver", "OUTBOX", "_about_to_send"))
+    assert {"bell deliver root:opened: before", "horn deliver root:opened: after"} <= points
