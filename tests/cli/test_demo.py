@@ -78,7 +78,7 @@ def test_once_is_one_real_run_and_ends_with_dbts_exit_code(tmp_path):
 
 
 def test_once_ends_with_1_when_dbt_does_and_says_which_node_failed(tmp_path):
-    failing = played(tmp_path, f"cat {RECORDED / 'v1_failing.jsonl'}; exit 1")
+    failing = played(tmp_path, f"cat '{RECORDED / 'v1_failing.jsonl'}'; exit 1")
     ended = demo(tmp_path, "--once", "--speed", "20", **failing)
     assert ended.returncode == 1
     assert "marts failed" in ended.stdout
@@ -87,7 +87,7 @@ def test_once_ends_with_1_when_dbt_does_and_says_which_node_failed(tmp_path):
 
 
 def test_every_scene_goes_as_told(tmp_path):
-    ended = demo(tmp_path, "--speed", "20", **played(tmp_path, f"cat {RECORDED / 'v1_nothing.jsonl'}"))
+    ended = demo(tmp_path, "--speed", "20", **played(tmp_path, f"cat '{RECORDED / 'v1_nothing.jsonl'}'"))
     assert ended.returncode == 0, ended.stdout + ended.stderr
     told = ended.stdout.splitlines()
     scenes = [line for line in told if line[:2] in {"1 ", "2 ", "3 ", "4 "}]

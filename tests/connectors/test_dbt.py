@@ -52,7 +52,7 @@ class Stage:
         }
         self.plays()
         self.executable = grounds.root / "dbt"
-        self.executable.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {PLAYED} "$@"\n')
+        self.executable.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "{PLAYED}" "$@"\n')
         self.executable.chmod(0o755)
         (grounds.root / "dbt_project.yml").write_text("name: shop\nprofile: shop\n")
 

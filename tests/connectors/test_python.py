@@ -174,7 +174,7 @@ async def test_a_script_gets_its_arguments_as_they_are(grounds, jobs):
 async def test_an_interpreter_of_ones_own_is_looked_for_from_where_the_task_runs(grounds, jobs):
     (grounds.root / "sub" / "venv").mkdir(parents=True)
     python = grounds.root / "sub" / "venv" / "python"
-    python.write_text(f'#!/bin/sh\nprintf "mine: "\nexec {sys.executable} "$@"\n')
+    python.write_text(f'#!/bin/sh\nprintf "mine: "\nexec "{sys.executable}" "$@"\n')
     python.chmod(0o700)
     shutil.copy(grounds.root / "tasks.py", grounds.root / "sub" / "theirs.py")
 

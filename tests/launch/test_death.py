@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -152,11 +153,12 @@ async def test_a_job_that_came_and_went_while_it_was_asked_for_is_not_run_again(
 async def test_a_request_whose_sender_died_half_way_is_not_obeyed(grounds, launcher):
     place = Place(launcher.place("key"))
     place.path.mkdir(parents=True)
+    argv = [sys.executable, "-I", "-S", str(shim.__file__), str(place.path)]
     with (place.path / "claim").open("w") as claim, (place.path / "shim").open("w") as words:
         fcntl.flock(claim, fcntl.LOCK_EX)
         os.set_inheritable(claim.fileno(), True)
         cut = subprocess.run(
-            ["bash", "-c", f"exec {sys.executable} -I -S {shim.__file__} {place.path} 3<&{claim.fileno()}"],
+            ["bash", "-c", f"exec {shlex.join(argv)} 3<&{claim.fileno()}"],
             input=b"9\x001\x00500",
             stderr=words,
             pass_fds=[claim.fileno()],

@@ -250,7 +250,7 @@ def test_the_unit_lets_jobs_live_and_restarts_what_a_restart_can_mend():
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze here")
 def test_systemd_understands_the_unit(tmp_path):
     unit = tmp_path / "stackhub.service"
-    unit.write_text(UNIT.read_text().replace("/opt/stackhub/bin/stackhub", sys.executable))
+    unit.write_text(UNIT.read_text().replace("/opt/stackhub/bin/stackhub", "/bin/true"))
     asked = ["systemd-analyze", "verify", "--man=no", str(unit)]
     verified = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert [line for line in verified.stderr.splitlines() if "stackhub.service" in line] == []
