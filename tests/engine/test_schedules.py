@@ -154,7 +154,7 @@ async def test_a_clock_set_back_repeats_no_tick(house):
         await hub.rest()
         for hour in (13, 14, 15):
             await hub.reach(at(hour))
-            await hub.until(lambda: not hub.engine.board.runs())
+            await ticked(hub, at(hour))
         assert [run.tick for run in (await hub.runs())[::-1]] == [at(13), at(14), at(15)]
 
 
@@ -169,8 +169,14 @@ async def test_a_schedule_put_in_force_again_after_the_clock_was_set_back_repeat
         await hub.engine.apply(hourly(house).read())
         for hour in (13, 14, 15):
             await hub.reach(at(hour))
-            await hub.until(lambda: not hub.engine.board.runs())
+            await ticked(hub, at(hour))
         assert [run.tick for run in (await hub.runs())[::-1]] == [at(13), at(14), at(15)]
+
+
+async def ticked(hub, instant):
+    """Wait until a tick has been decided, and the run it made has ended."""
+    await hub.until(lambda: hub.engine.scheduler.following("hourly") > instant)
+    await hub.until(lambda: not hub.engine.board.runs())
 
 
 async def test_a_changed_schedule_ticks_from_now_and_never_for_the_past(house):
@@ -182,7 +188,7 @@ async def test_a_changed_schedule_ticks_from_now_and_never_for_the_past(house):
         assert hub.engine.scheduler.following("hourly") == at(13, 40)
         for minute in (40, 60):
             await hub.reach(at(13) + timedelta(minutes=minute))
-            await hub.until(lambda: not hub.engine.board.runs())
+            await ticked(hub, at(13) + timedelta(minutes=minute))
         assert [run.tick for run in (await hub.runs())[::-1]] == [at(13), at(13, 40), at(14)]
 
 
