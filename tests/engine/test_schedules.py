@@ -182,6 +182,7 @@ async def ticked(hub, instant):
 async def test_a_changed_schedule_ticks_from_now_and_never_for_the_past(house):
     async with hourly(house).hub() as hub:
         await hub.reach(at(13))
+        await ticked(hub, at(13))
         await hub.reach(at(13, 30))
         text = (house.root / "pipelines/hourly.yaml").read_text().replace("0 * * * *", "*/20 * * * *")
         await hub.engine.apply(house.pipeline(text).read())
