@@ -100,6 +100,37 @@ async def test_refused_credentials_open_the_incident_at_once(many):
     assert "the key is revoked" in incident.facets[Told.STALLED].error
 
 
+async def test_mended_credentials_are_tried_at_once_however_long_a_step_was_to_wait(house):
+    house.instances("tap").pipeline("pipeline: one\ntasks: {load: {uses: tap.sync, with: {connection: orders}}}\n")
+    house["tap"].broken = ConfigError("401: the key is revoked")
+    async with house.hub() as hub:
+        run = await hub.trigger("one")
+        await hub.pass_time(timedelta(minutes=40), step=timedelta(seconds=20))
+        assert hub.step(run, "load").due > house.clock.now() + timedelta(seconds=30)
+        house["tap"].broken = None
+        calls = len(house["tap"].calls)
+        await hub.engine.apply(house.write("tap.env", "TAP_TOKEN=new\n").read())
+        await hub.now_until(lambda: len(house["tap"].calls) > calls)
+        assert (await hub.ended(run)).run.state == "succeeded"
+
+
+async def test_one_good_call_lets_everything_go_on_however_long_it_was_to_wait(house):
+    for name in ("old", "new"):
+        house.instances("tap").pipeline(
+            f"pipeline: {name}\ntasks: {{load: {{uses: tap.sync, with: {{connection: {name}}}}}}}\n"
+        )
+    house["tap"].broken = ConfigError("401: the key is revoked")
+    async with house.hub() as hub:
+        old = await hub.trigger("old")
+        await hub.pass_time(timedelta(minutes=40), step=timedelta(seconds=20))
+        due = hub.step(old, "load").due
+        await hub.until(lambda: circuit(hub).trial(house.clock.now()) or house.clock.now() > due)
+        house["tap"].broken = None
+        hub.engine.lanes.open["tap"].health.mended()
+        await hub.ended(await hub.trigger("new"))
+        assert (await hub.ended(old)).run.ended_at < due
+
+
 async def test_mended_credentials_are_tried_at_once(many):
     many["tap"].broken = ConfigError("401: the key is revoked")
     async with many.hub() as hub:

@@ -202,6 +202,7 @@ async def test_an_instance_that_cannot_be_opened_does_not_take_the_hub_down(line
         assert "cannot be opened" in next(iter((await hub.incidents())[0].facets.values())).error
         line["tap"].will_not_open = None
         await reload(hub)
+        assert not hub.engine.lanes.open["tap"].shut
         assert (await hub.ended(run)).run.state == "succeeded"
         assert hub.engine.incidents.open == {}
 
@@ -342,3 +343,27 @@ async def test_an_operation_that_its_connector_lost_costs_its_own_step(line):
         again = await hub.submit("retry", run=run)
         ended = await hub.ended(again["run"])
     assert ended.steps["marts"].state == "failed"
+
+
+async def test_a_job_of_an_instance_that_is_back_is_stopped_as_its_tool_promises(house):
+    run = await gone_while_down(house)
+    async with house.hub() as hub:
+        await hub.rest()
+        await reload(one(house.instances("tap")) and hub)
+        await hub.submit("cancel", run=run)
+        assert (await hub.ended(run)).run.state == "cancelled"
+    assert house["tap"].job("orders").cancelled == 1
+
+
+async def test_the_runs_of_a_retired_pipeline_tell_those_they_always_told(house):
+    one(house.instances("tap", "bell", "horn"), top="alerts: [{to: bell}]")
+    house["tap"].hold = True
+    async with house.hub() as hub:
+        run = await hub.trigger("one")
+        await hub.until(house["tap"].running)
+        await reload(house.remove("pipelines/one.yaml") and hub)
+        house["tap"].end("orders", FAILED)
+        await hub.ended(run)
+        await hub.told()
+    assert len(house["bell"].order) == 1
+    assert house["horn"].order == []

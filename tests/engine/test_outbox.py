@@ -1,13 +1,18 @@
 """What people are told: in order, in doubt, late, by another route, or visibly not at all."""
 
 import itertools
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 from engine.house import House
 from engine.played import FAILED, Lost, Stuck
 
 from stackhub.contract import ConfigError, Rejected, Unavailable, Unsure
+from stackhub.model.codec import dump
+from stackhub.store import tables as t
+from stackhub.store.transaction import Transaction
 
 STRIDE = timedelta(seconds=5)
 TWICE = """
@@ -310,6 +315,22 @@ async def test_a_fallback_that_hears_of_it_anyway_is_not_told_twice(house):
         await hub.told(step=STRIDE)
         assert await states(hub, "horn") == ["sent"]
     assert order(house, "horn") == [("root", "opened")]
+
+
+async def test_a_fallback_joins_an_incident_though_it_had_moved_in_the_store(house):
+    by_bell_alone(house, "horn")
+    async with house.hub() as hub:
+        await fail(hub)
+        await hub.told()
+        (incident,) = await hub.incidents()
+        moved = replace(incident, version=incident.version + 5)
+        values = {"version": moved.version, "data": dump(moved)}
+        await hub.store.call(lambda connection: connection.execute(sa.update(t.incident).values(values)) and None)
+        route, (told,) = hub.engine.in_force.fallback("bell"), await hub.messages()
+        await hub.engine.incidents.introduce(incident.id, route, told.message, Transaction(), hub.store)
+        (now,) = await hub.incidents()
+    assert now.version == moved.version + 1
+    assert set(now.routes) == {"bell", "fallback:horn"}
 
 
 async def test_a_fallback_has_no_fallback(house):

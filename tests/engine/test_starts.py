@@ -1,11 +1,12 @@
 """Starts that fail, that have no answer, that were asked to wait; and what a bug in a connector costs."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+import anyio
 import pytest
 import sqlalchemy as sa
 from engine.house import House
-from engine.played import Lost, Say
+from engine.played import Lost, Say, Stuck
 
 from stackhub.contract import (
     Absent,
@@ -177,8 +178,6 @@ async def test_a_blind_start_is_never_repeated(house):
 
 
 async def test_a_call_without_an_answer_in_its_time_is_looked_for(house):
-    from engine.played import Stuck
-
     one(house, "hasty")
     house["tap"].will("start", Stuck())
     async with house.hub() as hub:
@@ -188,8 +187,6 @@ async def test_a_call_without_an_answer_in_its_time_is_looked_for(house):
 
 
 async def test_a_start_cut_by_a_death_is_looked_for_at_once_by_the_next_hub(sync):
-    from engine.played import Stuck
-
     stuck = sync["tap"].will("start", Stuck())
     async with sync.killed() as hub:
         run = await hub.trigger("one")
@@ -204,7 +201,6 @@ async def test_a_start_cut_by_a_death_is_looked_for_at_once_by_the_next_hub(sync
 
 async def test_a_hub_that_leaves_waits_for_the_answer_to_a_start(house):
     import anyio
-    from engine.played import Stuck
 
     one(house, "blind")
     stuck = house["tap"].will("start", Stuck())
@@ -220,8 +216,6 @@ async def test_a_hub_that_leaves_waits_for_the_answer_to_a_start(house):
 
 
 async def _later(event):
-    import anyio
-
     for _ in range(20):
         await anyio.lowlevel.checkpoint()
     event.set()
@@ -275,7 +269,11 @@ async def test_a_bug_in_find_is_looked_for_again(pair):
 
 NAIVE = Finished(
     outcome=Outcome.OK,
-    landing=Landing(connection="bad", mark="1", ended_at=__import__("datetime").datetime(2026, 1, 1)),
+    landing=Landing(
+        connection="bad",
+        mark="1",
+        ended_at=datetime(2026, 1, 1),  # noqa: DTZ001 - that is the bug
+    ),
 )
 
 
@@ -350,3 +348,106 @@ async def test_configuration_errors_of_a_call_stall_its_step(sync):
         ended = await hub.ended(await hub.trigger("one"))
     assert ended.run.state == "succeeded"
     assert len(starts(sync)) == 2
+
+
+# --- calls that must not be made any more ----------------------------------------------------------------------------
+
+
+async def test_patience_asked_for_in_the_middle_of_a_search_for_a_bug_is_kept(pair):
+    pair["tap"].hold = True
+    async with pair.hub() as hub:
+        run = await hub.trigger("many")
+        await hub.at(run, "good", "running")
+        await hub.at(run, "bad", "running")
+        pair["tap"].will("poll", BUG, Unavailable("429", retry_after=timedelta(minutes=1)))
+        polls = pair["tap"].count("poll")
+        await hub.until(lambda: pair["tap"].count("poll") == polls + 2)
+        await hub.rest()
+        await hub.pass_time(timedelta(seconds=50))
+        assert pair["tap"].count("poll") == polls + 2
+
+
+async def test_a_step_on_its_way_when_patience_is_asked_for_does_not_start(pair):
+    stuck = pair["tap"].will("prepare", Stuck(), what="bad")
+    pair["tap"].will("start", Unavailable("429", retry_after=timedelta(minutes=1)), what="good")
+    async with pair.hub() as hub:
+        await hub.trigger("many")
+        await hub.until(stuck.reached.is_set)
+        await hub.until(lambda: pair["tap"].count("start"))
+        await hub.rest()
+        stuck.go.set()
+        await hub.pass_time(timedelta(seconds=50))
+        assert pair["tap"].count("start") == 1
+
+
+async def test_a_hub_that_leaves_starts_nothing_more_while_it_waits_for_answers(house):
+    one(house, "sync").write("tap.env", "TAP_RATE=1\nTAP_BURST=2\n")
+    house.pipeline("pipeline: two\ntasks: {load: {uses: tap.sync, with: {connection: second}}}\n")
+    house["tap"].gated = True
+    stuck = house["tap"].will("start", Stuck())
+    async with house.store() as store:
+        async with anyio.create_task_group() as group, house.hub(store=store) as hub:
+            await hub.trigger("one")
+            await hub.until(stuck.reached.is_set)
+            second = await hub.trigger("two")
+            lane = hub.engine.lanes.open["tap"]
+            await hub.until(lane.gate._queue.locked, step=timedelta())
+            hub.engine.lanes.stop_claiming()
+            house.clock.pass_time(timedelta(seconds=10))
+            await hub.rest(20)
+            group.start_soon(_later, stuck.go)
+        assert house["tap"].count("start") == 1
+        async with house.hub(store=store) as hub:
+            assert (await hub.ended(second)).run.state == "succeeded"
+
+
+class Slow:
+    """A store whose commits of an intent take a minute."""
+
+    def __init__(self, store, clock):
+        self._store, self._clock = store, clock
+        self.engine, self.writer, self.read, self.call = store.engine, store.writer, store.read, store.call
+        self.slow = 1
+
+    async def apply(self, transaction):
+        await self._store.apply(transaction)
+        if self.slow and any('"starting"' in str(op.row.get("n_data")) for op in transaction.ops):
+            self.slow -= 1
+            self._clock.pass_time(timedelta(minutes=1))
+
+
+async def test_an_intent_that_was_kept_too_late_is_not_acted_on(sync):
+    async with sync.store() as store, sync.hub(store=Slow(store, sync.clock)) as hub:
+        began = sync.clock.now()
+        ended = await hub.ended(await hub.trigger("one"))
+    (start,) = starts(sync)
+    assert start - began > timedelta(minutes=1)
+    assert ended.run.state == "succeeded"
+    assert ended.steps["load"].attempt == 1
+
+
+# --- after a death ---------------------------------------------------------------------------------------------------
+
+
+async def test_the_next_hub_believes_absence_once_settled_since_the_death(sync):
+    stuck = sync["tap"].will("start", Stuck())
+    async with sync.killed() as hub:
+        run = await hub.trigger("one")
+        await hub.until(stuck.reached.is_set)
+    began = sync.clock.now()
+    async with sync.hub() as hub:
+        await hub.now_until(lambda: sync["tap"].count("find") == 1)
+        await hub.ended(run)
+    second = starts(sync)[-1]
+    assert timedelta(seconds=10) <= second - began < timedelta(seconds=12), "of settling; the call died with its hub"
+
+
+async def test_the_next_hub_asks_at_once_after_what_runs(house):
+    one(house, "sync").write("tap.env", "TAP_LOOK=1000\nTAP_FIRST_LOOK=1000\n")
+    house["tap"].hold = True
+    async with house.killed() as hub:
+        run = await hub.trigger("one")
+        await hub.at(run, "load", "running")
+    house["tap"].end("orders")
+    async with house.hub() as hub:
+        await hub.now_until(lambda: hub.engine.board.get(run) is None)

@@ -3,9 +3,15 @@
 from datetime import timedelta
 
 import pytest
+from engine.house import NOON
 
-from stackhub.contract import Deferred, Finished, Landing, Missing, Outcome, Pending, Unavailable, Unknown
+from stackhub.contract import Deferred, Finished, Landing, Missing, Outcome, Pending, Rejected, Unavailable, Unknown
+from stackhub.decide import create
+from stackhub.decide.step import Heard, Verb
+from stackhub.engine.keeper import node_rows
 from stackhub.model.node import Node, NodeState
+from stackhub.model.pipeline import Pipeline, Task
+from stackhub.model.run import Interval, Trigger
 from stackhub.store import queries
 
 STRIDE = timedelta(seconds=5)
@@ -56,8 +62,7 @@ async def test_at_the_deadline_one_more_look_decides(house):
 
 
 async def test_a_look_is_taken_right_at_the_deadline(house):
-    house.write("tap.env", "TAP_LOOK=300\n")
-    one(house, "timeout: 10m").write("tap.env", "TAP_LOOK=300\n")
+    one(house, "timeout: 10m").write("tap.env", "TAP_LOOK=250\n")
     house["tap"].hold = True
     async with house.hub() as hub:
         run = await hub.trigger("one")
@@ -236,7 +241,7 @@ async def test_looks_at_a_job_put_off_that_fail_do_not_run_wild(house):
     async with house.hub() as hub:
         run = await hub.trigger("one")
         await hub.at(run, "load", "deferred")
-        house["tap"].broken = Unavailable("down")
+        house["tap"].will("poll", *[Rejected("403")] * 1000)
         before = house["tap"].count("poll")
         await hub.pass_time(timedelta(minutes=2, seconds=10), step=timedelta(seconds=10))
         await hub.rest(20)
@@ -286,3 +291,35 @@ async def test_nodes_that_come_with_nothing_else_are_kept_all_the_same(house):
         house["tap"].job("orders").answers.append(Pending(nodes=(node,)))
         found = await hub.until(lambda: hub.store.read(lambda connection: queries.nodes(connection, run)))
     assert [one.id for one in found["load"]] == ["model.shop.orders"]
+
+
+async def test_a_job_that_another_run_holds_is_not_stopped_at_the_timeout_of_one(house):
+    one(house, "timeout: 10m, retries: {attempts: 1}").pipeline(
+        "pipeline: two\ntasks: {load: {uses: tap.sync, with: {connection: orders}}}\n"
+    )
+    house["tap"].hold = True
+    async with house.hub() as hub:
+        first = await hub.trigger("one")
+        await hub.at(first, "load", "running")
+        second = await hub.trigger("two")
+        assert (await hub.at(second, "load", "running")).joined
+        ended = await hub.ended(first, step=STRIDE)
+        assert "another step holds the job" in ended.steps["load"].error
+        assert house["tap"].count("cancel") == 0
+        house["tap"].end("orders")
+        assert (await hub.ended(second)).run.state == "succeeded"
+
+
+def test_nodes_of_a_job_that_is_over_are_not_kept():
+    node = Node(id="model.shop.orders", name="orders", kind="model", state=NodeState.RUNNING)
+    made = create.new(
+        Pipeline(name="one", tasks=(Task(name="load", connector="tap", operation="sync", instance="tap"),)),
+        run_id="r",
+        trigger=Trigger.MANUAL,
+        interval=Interval(start=NOON, end=NOON),
+        now=NOON,
+    )
+    told = [
+        Heard(task="load", key=key, verb=Verb.POLL, answer=Pending(nodes=(node,))) for key in ("r.load.0", "r.load.1")
+    ]
+    assert len(node_rows(made, told)) == 1
