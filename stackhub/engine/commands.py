@@ -22,7 +22,7 @@ from stackhub.engine.board import Board
 from stackhub.engine.incidents import Incidents, posted
 from stackhub.engine.inforce import InForce
 from stackhub.engine.scheduler import Scheduler
-from stackhub.errors import Refused, StaleRun
+from stackhub.errors import LostLane, Refused, StaleRun
 from stackhub.model.codec import dump, load
 from stackhub.model.ids import Ids
 from stackhub.model.run import OpenRun, Trigger
@@ -101,6 +101,8 @@ class Commands:
                     await self._obey(command)
                 except Refused as err:
                     log.warning("a kept command is refused", kind=command.kind, id=command.id, reason=str(err))
+                except LostLane as err:  # it stays kept, for the hub that has the lane
+                    log.warning("a kept command cannot be obeyed here", kind=command.kind, reason=str(err))
 
     async def _obey(self, command: Command) -> dict[str, Any]:
         """Obey a kept command, and keep what came of it."""

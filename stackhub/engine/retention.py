@@ -28,11 +28,19 @@ async def run(store: Store, clock: Clock, retention: Callable[[], timedelta], st
     while True:
         before = clock.now() - retention()
         gone = await sweep(store, before)
-        with Launcher(Context(instance="retention", state=state, now=clock.now)) as launcher:
-            jobs = await launcher.sweep(retention())
+        jobs = await _sweep_jobs(clock, state, retention())
         if gone or jobs:
             log.info("forgot what is old", runs=gone, job_directories=jobs, before=before.isoformat())
         await anyio.sleep(EVERY.total_seconds())
+
+
+async def _sweep_jobs(clock: Clock, state: Path, age: timedelta) -> int:
+    try:
+        with Launcher(Context(instance="retention", state=state, now=clock.now)) as launcher:
+            return await launcher.sweep(age)
+    except OSError as err:  # tried again in an hour; nothing else hangs on it
+        log.warning("job directories cannot be swept", reason=str(err))
+        return 0
 
 
 async def sweep(store: Store, before: datetime) -> int:

@@ -15,7 +15,7 @@ from stackhub.engine.bell import Bell
 from stackhub.engine.births import Births, deadline_rows
 from stackhub.engine.board import Board
 from stackhub.engine.inforce import InForce
-from stackhub.errors import StaleRun
+from stackhub.errors import LostLane, StaleRun
 from stackhub.model.pipeline import Overlap, Pipeline
 from stackhub.model.run import OpenRun, Trigger
 from stackhub.store import configure
@@ -140,7 +140,10 @@ class Scheduler:
             open_run = self._board.get(run_id)
             if open_run is not None:
                 shared = self._board.shared_tasks(open_run)
-                await self._board.tell(run_id, Cancel(reason=reason, shared=shared))
+                try:
+                    await self._board.tell(run_id, Cancel(reason=reason, shared=shared))
+                except LostLane as err:
+                    log.warning("a run cannot be asked to end here", run=run_id, reason=str(err))
 
     def _tick(
         self,

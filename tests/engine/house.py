@@ -246,7 +246,7 @@ class Hub:
         for _ in range(looks):
             self.ring()
             await self.engine.board.crier.wait(LOOK)
-            await self.store.read(queries.open_incidents)
+            await self.store.call(lambda connection: None)  # whatever was to be committed has been
 
     async def ended(self, run_id, **more) -> OpenRun:
         """Wait for a run's end, let time pass meanwhile."""

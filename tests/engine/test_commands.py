@@ -197,3 +197,16 @@ async def test_a_retry_is_made_once_whatever_dies_when(tmp_path):
 
     points = await every_death(tmp_path, furnish, story, check, about=("COMMAND", "RUN ", "start"))
     assert "commit COMMAND: after" in points
+
+
+async def test_a_command_about_a_lane_that_was_lost_stays_kept(line):
+    line["tap"].hold = True
+    async with line.hub() as hub:
+        run = await hub.trigger("line")
+        await hub.at(run, "load", "running")
+        await hub.store.call(lambda connection: connection.execute(sa.update(t.lane).values(epoch=99)))
+        await keep(hub.store, line, "cancel", run=run)
+        await hub.engine.commands.obey_kept()
+        assert [done for _, done, _ in await commands(hub)][-1] is None
+    async with line.hub() as hub:
+        assert (await hub.ended(run)).run.state == "cancelled"

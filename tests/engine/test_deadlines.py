@@ -33,12 +33,17 @@ async def open_deadlines(hub):
 
 async def reach(hub, when):
     await hub.reach(when)
+    await all_judged(hub)
 
-    async def all_judged():
-        query = sa.select(sa.func.count()).where(t.deadline.c.state == "open", t.deadline.c.at <= t.micros(when))
-        return await hub.store.read(lambda connection: connection.scalar(query)) == 0
 
-    await hub.now_until(all_judged)
+async def all_judged(hub):
+    """Wait until every deadline that is due has been judged."""
+    late = (t.deadline.c.state == "open", t.deadline.c.at <= t.micros(hub.house.clock.now()))
+
+    async def none_left():
+        return await hub.store.read(lambda connection: connection.scalar(sa.select(sa.func.count()).where(*late))) == 0
+
+    await hub.now_until(none_left)
 
 
 async def test_a_run_in_time_has_kept_its_promise(house):
@@ -159,8 +164,10 @@ async def test_a_run_somebody_asked_for_has_until_its_start_and_the_longest_dura
         await hub.ended(first)
         await hub.until(lambda: hub.engine.board.get(second).run.state == "running")
         await hub.pass_time(timedelta(minutes=10), step=timedelta(minutes=1))
+        await all_judged(hub)
         assert len(await open_deadlines(hub)) == 1, "it has waited for 15 minutes, and run for 10"
         await hub.pass_time(timedelta(minutes=11), step=timedelta(minutes=1))
+        await all_judged(hub)
         assert await judged(hub) == [("max_duration", "met"), ("max_duration", "late")]
 
 

@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
+from engine.house import House
+from engine.lives import every_death
 
 from stackhub.store import tables as t
 
@@ -214,3 +216,49 @@ async def test_a_tick_and_a_wish_at_the_same_moment_do_not_run_side_by_side(hous
                 group.start_soon(hub.trigger, "hourly")
         await hub.until(lambda: len(hub.engine.board.runs()) == 4)
         assert sorted(one.run.state.value for one in hub.engine.board.runs()) == ["queued"] * 3 + ["running"]
+
+
+async def test_a_run_that_gives_way_lets_go_of_a_job_that_another_holds(house):
+    hourly(house, "overlap: cancel").pipeline(
+        "pipeline: other\ntasks: {load: {uses: tap.sync, with: {connection: orders}}}\n"
+    )
+    house["tap"].hold = True
+    async with house.hub() as hub:
+        await hub.reach(at(13))
+        (first,) = hub.engine.board.runs("hourly")
+        await hub.at(first.run.id, "load", "running")
+        other = await hub.trigger("other")
+        assert (await hub.at(other, "load", "running")).joined
+        await hub.reach(at(14))
+        assert (await hub.ended(first.run.id)).run.state == "cancelled"
+        assert house["tap"].count("cancel") == 0
+
+
+async def test_each_tick_is_one_run_and_gives_way_once_whatever_dies_when(tmp_path):
+    def furnish(root):
+        house = hourly(House(root), "overlap: cancel")
+        house["tap"].hold = True
+        return house
+
+    async def two_ticks(hub):
+        for hour in (13, 14):
+            if hub.house.clock.now() < at(hour):
+                hub.house.clock.pass_time(at(hour) - hub.house.clock.now())
+            await hub.ticked()
+            if hour == 13:
+                await hub.until(lambda: hub["tap"].jobs, step=timedelta(milliseconds=100))
+        (first,) = [run.id for run in await hub.runs() if run.tick == at(13)]
+        await hub.ended(first, step=timedelta(seconds=1))
+        hub["tap"].hold = False
+        await hub.until(lambda: not hub.engine.board.runs(), step=timedelta(seconds=1))
+
+    async def check(hub):
+        runs = await hub.runs()
+        assert [verdict for _, verdict, _ in await ticks(hub)] == ["run", "run"]
+        assert sorted((run.tick.hour, run.state.value) for run in runs) == [(13, "cancelled"), (14, "succeeded")]
+        assert len(hub["tap"].jobs) == 2
+
+    points = await every_death(
+        tmp_path, furnish, two_ticks, check, about=("TICK", "RUN_MOVED", "cancel", "start"), schedule=True
+    )
+    assert any("TICK" in point for point in points)

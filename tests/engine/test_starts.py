@@ -421,7 +421,7 @@ async def test_an_intent_that_was_kept_too_late_is_not_acted_on(sync):
         began = sync.clock.now()
         ended = await hub.ended(await hub.trigger("one"))
     (start,) = starts(sync)
-    assert start - began > timedelta(minutes=1)
+    assert start - began >= timedelta(seconds=65), "a minute, and the wait after a start that could not be made"
     assert ended.run.state == "succeeded"
     assert ended.steps["load"].attempt == 1
 
