@@ -1,6 +1,7 @@
 """A hub on its own ground: a configuration directory, a store, a world of played vendors, a clock that can be set on."""
 
 import os
+import random
 import shutil
 import tempfile
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from engine.played import World, connectors
 
 from stackhub.config.read import Configuration, read
 from stackhub.engine.engine import Engine, attend
+from stackhub.model.ids import Ids
 from stackhub.model.run import OpenRun
 from stackhub.store import queries, shown
 from stackhub.store.store import Store, open_store
@@ -58,6 +60,7 @@ class House:
         self.world = World(self.clock)
         self.connectors = connectors(self.world)
         self._read = None
+        self.ids = Ids(random.Random(7))  # waits are lengthened by their names: the same names, the same waits
         self.write("stackhub.env", "STACKHUB_GRACE=1s\n")
 
     def __getitem__(self, name):
@@ -107,9 +110,8 @@ class House:
                 yield hub
             return
         configuration = self.read()
-        async with attend(
-            configuration, store, self.environ, state=self.root / ".stackhub", clock=self.clock, **more
-        ) as engine:
+        more = {"clock": self.clock, "ids": self.ids, **more}
+        async with attend(configuration, store, self.environ, state=self.root / ".stackhub", **more) as engine:
             yield Hub(self, engine)
 
     @asynccontextmanager
