@@ -54,6 +54,7 @@ class House:
     root: Path
     clock: SetClock = field(default_factory=SetClock)
     environ: dict = field(default_factory=dict)
+    scheduled: bool = False  # ticks fall, and what is old is forgotten
     thorough: bool = False  # every loop sees every step of the clock
 
     def __post_init__(self):
@@ -110,7 +111,7 @@ class House:
                 yield hub
             return
         configuration = self.read()
-        more = {"clock": self.clock, "ids": self.ids, **more}
+        more = {"clock": self.clock, "ids": self.ids, "schedule": self.scheduled, **more}
         async with attend(configuration, store, self.environ, state=self.root / ".stackhub", **more) as engine:
             yield Hub(self, engine)
 

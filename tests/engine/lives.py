@@ -58,11 +58,11 @@ class Fate:
             raise Killed
 
 
-async def live(house, store, story, fate, *, schedule=False) -> None:
+async def live(house, store, story, fate) -> None:
     """Tell a story to a hub that dies when its fate says so."""
     house.world.point = fate
     try:
-        async with house.hub(store=Mortal(store, house.world), schedule=schedule) as hub:
+        async with house.hub(store=Mortal(store, house.world)) as hub:
             await story(hub)
     except BaseExceptionGroup as group:
         _, rest = group.split(Killed)
@@ -74,11 +74,11 @@ async def live(house, store, story, fate, *, schedule=False) -> None:
         house.world.point = lambda where: None
 
 
-async def once(house, story, check, fate, *, schedule=False) -> Fate:
+async def once(house, story, check, fate) -> Fate:
     """Die once, live on, and check what came of it."""
     async with house.store() as store:
-        await live(house, store, story, fate, schedule=schedule)
-        async with house.hub(store=store, schedule=schedule) as hub:
+        await live(house, store, story, fate)
+        async with house.hub(store=store) as hub:
             await story(hub)
             try:
                 await check(hub)
@@ -87,19 +87,19 @@ async def once(house, story, check, fate, *, schedule=False) -> Fate:
     return fate
 
 
-async def every_death(root, furnish, story, check, *, about=("",), schedule=False) -> set[str]:
+async def every_death(root, furnish, story, check, *, about=("",)) -> set[str]:
     """Die at every point in turn, each in a world of its own; return the points at which a hub has died.
 
     ``about``: only at points that speak of one of these.
     """
-    undisturbed = await once(furnish(root / "0"), story, check, Fate(), schedule=schedule)
+    undisturbed = await once(furnish(root / "0"), story, check, Fate())
     points = {where: times for where, times in undisturbed.passed.items() if any(word in where for word in about)}
     died: set[str] = set()
     limiter = anyio.CapacityLimiter(SIDE_BY_SIDE)
 
     async def one(number, fate):
         async with limiter:
-            await once(furnish(root / str(number)), story, check, fate, schedule=schedule)
+            await once(furnish(root / str(number)), story, check, fate)
             died.update({fate.where} if fate.dead else ())
 
     fates = [Fate(where, nth) for where, times in points.items() for nth in range(1, times + 1)]

@@ -16,6 +16,7 @@ def at(hour, minute=0):
 
 
 def promised(house, sla, top="schedule: {cron: '0 13 * * *'}"):
+    house.scheduled = True
     return house.instances("tap", "bell").pipeline(
         f"pipeline: shop\n{top}\nsla: {{{sla}}}\n"
         "tasks: {load: {uses: tap.sync, with: {connection: orders}, retries: {attempts: 1}}}\n"

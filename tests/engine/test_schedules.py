@@ -13,6 +13,7 @@ HOUR = timedelta(hours=1)
 
 
 def hourly(house, top="", name="hourly"):
+    house.scheduled = True
     return house.instances("tap").pipeline(
         f"pipeline: {name}\nschedule: {{cron: '0 * * * *'}}\n{top}\n"
         "tasks: {load: {uses: tap.sync, with: {connection: orders}}}\n"
@@ -258,7 +259,5 @@ async def test_each_tick_is_one_run_and_gives_way_once_whatever_dies_when(tmp_pa
         assert sorted((run.tick.hour, run.state.value) for run in runs) == [(13, "cancelled"), (14, "succeeded")]
         assert len(hub["tap"].jobs) == 2
 
-    points = await every_death(
-        tmp_path, furnish, two_ticks, check, about=("TICK", "RUN_MOVED", "cancel", "start"), schedule=True
-    )
+    points = await every_death(tmp_path, furnish, two_ticks, check, about=("TICK", "RUN_MOVED", "cancel", "start"))
     assert any("TICK" in point for point in points)
