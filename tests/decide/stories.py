@@ -10,7 +10,7 @@ from stackhub.decide.incident import RouteIn, Voice, cease, observe
 from stackhub.model.incident import Facet, Incident
 from stackhub.model.pipeline import OPENING, Told
 
-VOICE = Voice(installation="here")
+VOICE = Voice(installation="here", source="stackhub at shop")
 NEW = Incident(id="I1", key="pipeline:shop", opened_at=T0, severity=Severity.WARNING, pipeline="shop")
 FAILED = Facet(
     kind=Told.FAILED,

@@ -27,6 +27,8 @@ def test_a_few_failures_are_a_blink():
 def test_many_calls_that_fail_at_one_moment_are_one_blink():
     assert not failed(100, apart=timedelta()).open
     assert failed(100, apart=WHILE / 50).open
+    assert not failed(FAILURES, apart=(WHILE - SECOND) / (FAILURES - 1)).open
+    assert failed(FAILURES, apart=WHILE / (FAILURES - 1)).open
 
 
 def test_failures_in_a_row_over_a_while_hold_calls_back():

@@ -54,6 +54,8 @@ def test_a_retry_is_a_new_run_of_the_same_interval_and_pipeline_that_carries_wha
     carried = new.steps["orders"]
     assert (carried.landing, carried.result, carried.warning) == (LANDING, {"rows": 3}, "hm")
     assert (carried.run, carried.carried) == ("R2", "R1")
+    assert (carried.ended_at, carried.note) == (T0, "carried over from R1")
+    assert new.run.reason == "asked for"
 
 
 def test_what_is_carried_over_twice_names_the_run_that_did_it():
@@ -61,6 +63,7 @@ def test_what_is_carried_over_twice_names_the_run_that_did_it():
         replace(retry(ended(**ENDED)), run=ended(**ENDED).run), run_id="R3", now=T0, reason="once more"
     )
     assert again.steps["orders"].carried == "R1"
+    assert again.steps["orders"].note == "carried over from R1"
 
 
 def test_from_the_start_nothing_is_carried_and_a_retry_of_that_carries_again():
@@ -85,6 +88,7 @@ def test_a_retry_may_go_on_without_a_task():
     new = retry(ended(**ENDED), skip={"users": "broken at the vendor (ada)"})
     assert states(new) == {"orders": S.SUCCEEDED, "users": S.SKIPPED, "marts": S.WAITING}
     assert new.steps["users"].note == "skipped: broken at the vendor (ada)"
+    assert new.steps["users"].ended_at == T0
     begun = decide(new, [Begin()], {name: rule() for name in new.steps}, T0)
     assert states(begun.open)["marts"] is S.READY
 
@@ -124,7 +128,11 @@ def test_a_retry_carries_exactly_what_succeeded_or_was_skipped(data):
 def test_a_run_that_is_still_going_is_not_retried():
     with pytest.raises(Refused, match="still going"):
         create.check_retry(World(pipeline=SHOP, rules={}).run("R1", T0))
-    create.check_retry(ended(**ENDED))
+    over = ended(**ENDED)
+    create.check_retry(over)
+    half = replace(over, steps={**over.steps, "users": replace(over.steps["users"], state=S.RUNNING)})
+    with pytest.raises(Refused, match="still going"):
+        create.check_retry(half)
 
 
 def test_only_some_tasks_take_what_they_need_from_others_as_given():

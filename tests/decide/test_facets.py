@@ -69,7 +69,8 @@ def test_of_several_failures_the_first_in_time_is_the_cause_and_stays_it():
     one, both = failed(run_of(users=early)), failed(run_of(users=early, orders=late))
     assert (both.title, both.error) == ("shop failed: users and 1 more", "first")
     assert dict(both.facts)["Also failed"] == "orders"
-    assert both.cause == one.cause
+    assert both.cause == one.cause != ""
+    assert both.cause != both.title, "one more that fails is no other cause"
 
 
 def test_a_failure_without_blocked_tasks_says_so():
@@ -96,6 +97,8 @@ def test_late_says_what_is_waited_for_since_when_and_what_comes_then():
     assert dict(facet.facts)["Waiting on"] == "orders (running for 10m 00s)"
     assert dict(facet.facts)["Then"] == "marts, checked"
     assert "The deadline was 2026-11-02 06:00 UTC" in facet.summary
+    assert (facet.run, facet.covers, facet.links) == ("R1", T0, (("Run", "https://hub/runs/R1"),))
+    assert facet.severity is Severity.ERROR
 
 
 def test_late_without_a_run_says_that_none_was_started():
@@ -114,6 +117,17 @@ def test_lost_sight_says_since_when_and_that_nothing_is_started_on_it():
     facet = facets.stalled(open_run, open_run.steps["orders"], T0 + MINUTE, contact=HUB)
     assert (facet.kind, facet.since, facet.error) == (Told.STALLED, T0, "its tool says 'HUH'")
     assert facet.title == "shop: lost sight of orders"
+    assert (facet.run, facet.covers, facet.links) == ("R1", T0, (("Run", "https://hub/runs/R1"),))
+    assert facet.facts == (("Since", "2026-11-02 06:00 UTC"), ("Run", "R1"))
+    assert "nothing that needs it is started" in facet.summary
+    assert facet.severity is Severity.WARNING
+
+
+def test_trouble_of_the_hub_s_own_is_a_warning():
+    facet = facets.trouble("a message cannot be delivered", "410 Gone", "It is told by the fallback.", T0)
+    assert (facet.kind, facet.severity, facet.since) == (Told.STALLED, Severity.WARNING, T0)
+    assert (facet.title, facet.error) == ("a message cannot be delivered", "410 Gone")
+    assert facet.summary == "It is told by the fallback."
 
 
 @pytest.mark.parametrize(
@@ -128,6 +142,7 @@ def test_an_account_that_is_down_is_told_from_one_that_refuses_us(refused, title
     assert facet.title == title
     assert then in facet.summary
     assert facet.facts == (("Stalled steps", "4"),)
+    assert (facet.error, facet.severity) == ("401", Severity.ERROR)
     assert facets.account_down("fivetran", "401", T0, refused=refused, stalled_steps=0).facts == ()
 
 
@@ -137,6 +152,7 @@ def test_an_account_that_is_down_is_told_from_one_that_refuses_us(refused, title
         (timedelta(seconds=45.9), "45s"),
         (timedelta(seconds=60), "1m 00s"),
         (timedelta(minutes=12, seconds=5), "12m 05s"),
+        (timedelta(hours=1), "1h 00m"),
         (timedelta(hours=3, minutes=20), "3h 20m"),
         (timedelta(days=2), "48h 00m"),
         (timedelta(seconds=-4), "0s"),

@@ -24,7 +24,10 @@ def test_an_incident_opens_with_its_first_facet_in_each_route_s_own_way():
     assert (message.title, message.error, message.severity) == ("shop failed: orders", "boom", Severity.ERROR)
     assert [(fact.label, fact.text) for fact in message.facts] == [("Attempts", "3 of 3")]
     assert [(link.text, link.url) for link in message.links] == [("Run", "https://hub/runs/R1")]
-    assert (message.pipeline, message.incident, message.since) == ("shop", "I1", T0)
+    assert (message.pipeline, message.incident, message.since, message.at) == ("shop", "I1", T0, T0)
+    assert message.source == VOICE.source
+    assert [post.message.part for post in told.posts] == [post.part for post in told.posts]
+    assert (told.incident.version, told.incident.seq) == (1, 1)
 
 
 def test_seeing_the_same_again_tells_nobody():
@@ -42,8 +45,12 @@ def test_a_live_message_is_edited_and_its_thread_gets_a_line_from_the_second_sta
     assert told.said[1][2] == "shop failed: orders (The next run is due at 07:00.)"
     told.end(Told.LATE)
     assert told.said[1][2] == "no longer late: run R2 succeeded"
+    now = told.now
     told.end(Told.FAILED)
     assert told.said == [("root", "resolved", "run R2 succeeded"), ("entry", "resolved", "run R2 succeeded")]
+    assert [post.message.part for post in told.posts] == [Part.ROOT, Part.ENTRY]
+    assert (told.incident.resolved_at, told.incident.resolution) == (now, "run R2 succeeded")
+    assert told.incident.seq == 5
 
 
 def test_plain_words_are_a_message_for_each_state():
@@ -78,6 +85,7 @@ def test_an_alarm_is_taken_back_and_once_more_a_lease_later():
     told.end(Told.FAILED)
     first, second = told.posts
     assert (first.due, second.due) == (now, now + ONCE_MORE)
+    assert timedelta(seconds=45) < ONCE_MORE, "a lease lasts so long"
     assert first.message == second.message
     assert first.message.event is Event.RESOLVED
     assert second.seq == first.seq + 1, "two messages have two names"
@@ -131,6 +139,7 @@ def test_several_routes_to_one_place_are_one_and_hear_each_thing_once():
     assert [post.message.severity for post in told.posts] == [Severity.WARNING]
     told.see(FAILED)
     assert [post.message.severity for post in told.posts] == [Severity.CRITICAL]
+    assert told.end(Told.LATE).incident.facets.keys() == {Told.FAILED}
 
 
 def test_ending_what_does_not_last_changes_nothing():

@@ -6,8 +6,8 @@ import pytest
 from decide.steps import BOOM, MINUTE, OK, S
 from decide.worlds import CALL, T0, World, needing, pipeline, rule, task
 
-from stackhub.contract import Finished, Missing, Outcome, Pending
-from stackhub.decide.run import Begin, Cancel, Skip, decide
+from stackhub.contract import Deferred, Finished, Missing, Outcome, Pending, Unavailable
+from stackhub.decide.run import Back, Begin, Cancel, Moment, Skip, decide
 from stackhub.decide.step import ODD, Claim, Heard, Verb
 from stackhub.model.pipeline import OnTimeout, Pipeline, Retries
 from stackhub.model.run import RUN_MOVES, RunState
@@ -68,6 +68,30 @@ def test_a_queued_run_waits_for_its_turn():
     assert played.begin().last is None, "it begins once"
 
 
+def test_a_step_that_became_ready_is_so_from_that_moment():
+    played = Played().begin().end("orders")
+    played.now = T0 + MINUTE
+    assert played.end("users").open.steps["marts"].due == T0 + MINUTE
+
+
+def test_an_account_that_is_back_is_tried_at_once_by_what_could_not_reach_it():
+    played = Played(pipeline(task("orders"), task("users"), task("far", instance="airbyte"), task("later"))).begin()
+    for name in ("orders", "far"):
+        played.hear(name, Verb.PREPARE, Unavailable("503", retry_after=MINUTE))
+    before = dict(played.open.steps)
+    played.now = T0 + MINUTE / 2
+    played.tell(Back(instance="fivetran"))
+    assert [step.task for step in played.last.changed] == ["orders"]
+    assert (played.states["orders"], played.open.steps["orders"].due) == (S.READY, played.now)
+    assert played.open.steps["far"] == before["far"]
+    assert played.tell(Back(instance="fivetran")).last is None
+
+
+def test_an_account_that_is_back_does_not_hurry_a_failed_attempt():
+    played = Played(pipeline(task("orders"))).begin().end("orders", BOOM)
+    assert played.tell(Back(instance="fivetran")).last is None
+
+
 def test_a_step_is_ready_once_everything_it_needs_is_done():
     played = Played().begin().end("orders")
     assert played.states["marts"] is S.WAITING
@@ -90,6 +114,7 @@ def test_what_needs_a_failed_step_fails_at_once_and_all_behind_it():
     played.begin().end("a", BOOM)
     assert played.states == {"a": S.FAILED, "b": S.READY, "c": S.UPSTREAM_FAILED, "d": S.UPSTREAM_FAILED}
     assert played.open.steps["c"].note == "needs a"
+    assert played.open.steps["c"].ended_at == T0
     assert played.state is RunState.RUNNING, "what does not need it goes on"
     assert played.end("b").state is RunState.FAILED
 
@@ -97,6 +122,8 @@ def test_what_needs_a_failed_step_fails_at_once_and_all_behind_it():
 def test_what_needs_a_step_that_was_cancelled_at_the_vendor_is_cancelled():
     played = Played().begin().end("orders", Finished(outcome=Outcome.CANCELLED)).end("users")
     assert played.states["marts"] is S.CANCELLED
+    assert played.open.steps["marts"].ended_at == T0
+    assert played.open.steps["marts"].note == "needs orders, which was cancelled"
     assert played.state is RunState.CANCELLED
 
 
@@ -119,6 +146,7 @@ def test_a_wait_that_is_over_makes_a_step_ready_again():
     assert played.tell().last is None
     played.now = due
     assert played.tell().states["orders"] is S.READY
+    assert played.open.steps["orders"].due == due
 
 
 def test_a_job_that_was_let_go_is_watched_on_in_the_next_attempt():
@@ -129,7 +157,7 @@ def test_a_job_that_was_let_go_is_watched_on_in_the_next_attempt():
     played.now = played.open.steps["orders"].due
     step = played.tell().open.steps["orders"]
     assert (step.state, step.attempt, step.key, step.handle) == (S.RUNNING, 2, key, {"id": "orders"})
-    assert step.attempt_at == played.now, "a new attempt has its whole time"
+    assert (step.attempt_at, step.due) == (played.now, None), "a new attempt has its whole time"
 
 
 def test_no_wait_between_attempts_is_no_wait():
@@ -162,7 +190,9 @@ def test_cancel_ends_a_queued_run_at_once():
     played = Played().tell(Cancel(reason="by ada"))
     assert played.state is RunState.CANCELLED
     assert set(played.states.values()) == {S.CANCELLED}
-    assert (played.open.run.cancel_reason, played.open.run.ended_at) == ("by ada", T0)
+    run = played.open.run
+    assert (run.cancel_reason, run.cancel_at, run.ended_at) == ("by ada", T0, T0)
+    assert {step.ended_at for step in played.open.steps.values()} == {T0}
 
 
 def test_cancel_ends_what_waits_at_once_and_asks_what_runs_to_stop():
@@ -170,7 +200,9 @@ def test_cancel_ends_what_waits_at_once_and_asks_what_runs_to_stop():
     assert played.states == {"orders": S.RUNNING, "users": S.CANCELLED, "marts": S.CANCELLED}
     assert played.open.steps["orders"].stop is Stop.CANCEL
     assert played.state is RunState.RUNNING
+    played.now = T0 + MINUTE
     assert played.tell(Cancel(reason="by bob")).last is None, "asked twice is asked once"
+    assert (played.open.run.cancel_at, played.open.run.cancel_reason) == (T0, "by ada")
     played.hear("orders", Verb.POLL, Finished(outcome=Outcome.CANCELLED))
     assert played.state is RunState.CANCELLED
 
@@ -186,6 +218,12 @@ def test_a_run_that_was_done_when_cancel_came_has_succeeded():
     assert played.hear("orders", Verb.POLL, OK).state is RunState.SUCCEEDED
 
 
+def test_a_skip_lets_go_of_a_job_that_another_step_holds():
+    played = Played().begin().start("orders").tell(Skip(task="orders", reason="broken", shared=True))
+    assert played.states["orders"] is S.SKIPPED
+    assert played.open.steps["orders"].note.startswith("skipped: broken; let go")
+
+
 def test_orders_to_a_run_that_has_ended_change_nothing():
     played = Played(pipeline(task("orders"))).begin().end("orders")
     assert played.tell(Cancel(reason="late"), Skip(task="orders", reason="late"), Begin()).last is None
@@ -194,6 +232,7 @@ def test_orders_to_a_run_that_has_ended_change_nothing():
 def test_a_queued_run_of_which_everything_was_skipped_has_nothing_to_wait_for():
     played = Played(pipeline(task("orders"))).tell(Skip(task="orders", reason="not today"))
     assert played.state is RunState.SUCCEEDED
+    assert played.open.run.started_at == played.open.run.ended_at == T0
 
 
 def test_a_run_without_tasks_is_done_when_it_begins():
@@ -232,3 +271,13 @@ def test_a_run_moves_only_along_its_arrows():
             else:
                 with pytest.raises(ValueError, match="no move from"):
                     replace(run, state=state).move(to)
+
+
+def test_a_line_of_history_says_why_and_at_which_try():
+    tried = Played(pipeline(task("orders"))).begin().end("orders", BOOM)
+    assert tried.last.moments == (Moment(task="orders", kind="retrying", text="boom", attempt=2),)
+    gone = Played(pipeline(task("orders"))).begin().tell(Cancel(reason="by ada"))
+    assert [moment.text for moment in gone.last.moments] == ["cancelled: by ada", "by ada"]
+    put_off = Played(pipeline(task("orders"))).begin().start("orders")
+    put_off.hear("orders", Verb.POLL, Deferred(note="queued")).hear("orders", Verb.POLL, Deferred(note="rescheduled"))
+    assert [moment.text for moment in put_off.last.moments] == ["rescheduled"]
