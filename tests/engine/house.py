@@ -24,7 +24,7 @@ NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)  # a Monday
 STEP = timedelta(milliseconds=500)  # of the hub's time, for each look of a test
 LOOK = 0.001  # seconds between looks
 SELDOM = 6  # looks between those at which loops that ask the store are woken
-PATIENCE = 5.0  # seconds a test waits for what must come
+PATIENCE = 20.0  # seconds a test waits for what must come
 EMPTY = Path(tempfile.gettempdir()) / f"stackhub-tests-{os.getpid()}" / "stackhub.db"  # a database with nothing in it
 
 

@@ -81,7 +81,8 @@ async def test_a_run_that_goes_well_does_everything_once_whatever_dies_when(tmp_
 
 
 async def test_a_failure_is_told_once_whatever_dies_when(tmp_path):
-    points = await every_death(tmp_path, story(FAILED), run_to_its_end, check_failure)
+    about = ("mill", "deliver", "INCIDENT", "OUTBOX", "_about_to_send")
+    points = await every_death(tmp_path, story(FAILED), run_to_its_end, check_failure, about=about)
     assert {"bell deliver root:opened: after", "horn deliver root:opened: after"} <= points
 
 
