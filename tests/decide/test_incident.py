@@ -63,6 +63,10 @@ def test_the_root_cause_heads_the_message_and_the_others_are_named():
     told = Story(LIVE).see(LATE).see(STALLED).see(FAILED)
     assert head(told.incident) == FAILED
     assert told.posts[0].message.title == "shop failed: orders"
+    at_risk = replace(LATE, kind=Told.AT_RISK, title="shop will be late")
+    assert head(told.see(at_risk).incident) == FAILED
+    assert head(told.end(Told.FAILED).incident).title == LATE.title
+    told.end(Told.AT_RISK).see(FAILED)
     also = [fact.text for fact in told.posts[0].message.facts if fact.label == "Also"]
     assert also == ["shop is late", "lost sight of orders"]
 

@@ -109,6 +109,18 @@ def test_what_needs_a_partial_step_runs_unless_it_wants_it_complete(complete, th
     assert played.begin().put("orders", S.PARTIAL).tell().states["marts"] is then
 
 
+def test_what_needs_a_step_complete_waits_for_it_and_runs_when_it_is():
+    played = Played(pipeline(task("orders"), needing("marts", "orders", complete=True))).begin()
+    assert played.states["marts"] is S.WAITING
+    assert played.end("orders").states["marts"] is S.READY
+
+
+def test_a_job_that_is_done_without_a_load_has_no_landing():
+    played = Played().begin().end("orders", Finished(outcome=Outcome.OK))
+    assert played.states["orders"] is S.SUCCEEDED
+    assert played.last.landings == ()
+
+
 def test_what_needs_a_failed_step_fails_at_once_and_all_behind_it():
     played = Played(pipeline(task("a", retries=ONCE), task("b"), needing("c", "a", "b"), needing("d", "c")))
     played.begin().end("a", BOOM)
