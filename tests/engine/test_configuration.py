@@ -316,6 +316,7 @@ async def test_a_notifier_removed_from_a_running_hub_still_hears_the_end_of_what
         await reload(house.remove("bell.env") and hub)
         await hub.ended(await hub.trigger("one"))
         await hub.told()
+        await hub.until(lambda: len(house["bell"].order) == 3, step=timedelta(seconds=20))
         await hub.until(lambda: "bell" not in hub.engine.lanes.open, step=timedelta(seconds=20))
     assert [event for _, event, _ in house["bell"].order] == ["opened", "resolved", "resolved"]
 
