@@ -369,10 +369,12 @@ async def test_patience_asked_for_in_the_middle_of_a_search_for_a_bug_is_kept(pa
 
 async def test_a_step_on_its_way_when_patience_is_asked_for_does_not_start(pair):
     stuck = pair["tap"].will("prepare", Stuck(), what="bad")
+    first = pair["tap"].will("prepare", Stuck(), what="good")
     pair["tap"].will("start", Unavailable("429", retry_after=timedelta(minutes=1)), what="good")
     async with pair.hub() as hub:
         await hub.trigger("many")
         await hub.until(stuck.reached.is_set)
+        first.go.set()
         await hub.until(lambda: pair["tap"].count("start"))
         await hub.rest()
         stuck.go.set()
