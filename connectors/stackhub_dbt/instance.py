@@ -6,7 +6,6 @@ from signal import SIGINT, SIGKILL
 from typing import Final
 
 import anyio
-import anyio.to_thread
 
 from stackhub.contract import (
     DONE,
@@ -25,6 +24,7 @@ from stackhub.contract import (
     Progress,
     Rejected,
     Search,
+    in_thread,
 )
 from stackhub.launch import Command, Ended, Launcher, Lost, ProcessJobs, Running, environment
 from stackhub_dbt import command, probe
@@ -158,7 +158,7 @@ class DbtProject:
             first = Permission(name="dbt runs", ok=False, detail=str(err), remedy=ABSENT)
         else:
             first = probe.of_executable(dbt.path, dbt.version)
-        return [first, *await anyio.to_thread.run_sync(probe.of_files, self._project, env.get("HOME", ""))]
+        return [first, *await in_thread(probe.of_files, self._project, env.get("HOME", ""))]
 
     # --- inside -------------------------------------------------------------------------------------------------
 
@@ -210,14 +210,14 @@ class DbtProject:
     async def _nodes(self, handle: Handle, story: Story, *, believed: bool = True) -> tuple[Node, ...]:
         """Return every node as it was left; what an interrupted dbt writes at its end is not ``believed``."""
         target = self._launcher.directory(handle) / "target"
-        results = await anyio.to_thread.run_sync(read_results, target, self._hide) if believed else ()
+        results = await in_thread(read_results, target, self._hide) if believed else ()
         return reconcile(story.nodes, frozenset(story.ended), results)
 
     async def _catch_up(self, handle: Handle) -> tuple[Story, tuple[Node, ...]]:
         """Read to the end of what is there now; return the story and the nodes that changed."""
         followed = self._followed.setdefault(handle["key"], _Followed(Story(self._hide)))
         async with followed.turn:
-            changed = await anyio.to_thread.run_sync(self._read_on, handle, followed)
+            changed = await in_thread(self._read_on, handle, followed)
         return followed.story, changed
 
     def _read_on(self, handle: Handle, followed: _Followed) -> tuple[Node, ...]:

@@ -12,9 +12,7 @@ from signal import SIGINT, SIGKILL, SIGTERM, Signals
 from types import TracebackType
 from typing import Final, Self
 
-import anyio.to_thread
-
-from stackhub.contract import ConfigError, Context, Handle, Rejected, Unavailable
+from stackhub.contract import ConfigError, Context, Handle, Rejected, Unavailable, in_thread
 from stackhub.launch import request, watch
 from stackhub.launch.blot import Blot
 from stackhub.launch.place import Place
@@ -73,7 +71,7 @@ class Launcher:
         except ValueError as err:
             raise ConfigError(str(err)) from None
         try:
-            pid = await anyio.to_thread.run_sync(self._spawn, place, command, said)
+            pid = await in_thread(self._spawn, place, command, said)
         except OSError as err:
             raise Unavailable(f"cannot start a process in {place.path}: {err.strerror}") from None
         if pid:
@@ -158,7 +156,7 @@ class Launcher:
 
     async def sweep(self, older_than: timedelta) -> int:
         """Remove the directories of jobs that ended longer ago than that; return how many."""
-        return await anyio.to_thread.run_sync(self._sweep, older_than)
+        return await in_thread(self._sweep, older_than)
 
     def _read_in(self, handle: Handle) -> Place:
         return Place(self.directory(handle), self._blot)

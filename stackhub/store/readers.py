@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 import anyio
-import anyio.to_thread
 import sqlalchemy as sa
 import structlog
 from anyio import CapacityLimiter
 from sqlalchemy import exc
 
+from stackhub.contract import in_thread
 from stackhub.store.database import READERS, away
 
 log = structlog.get_logger()
@@ -30,7 +30,8 @@ class Readers:
         """Run ``work`` in a thread; a database that is away is waited for."""
         while True:
             try:
-                found = await anyio.to_thread.run_sync(self._run, work, limiter=self._limiter)
+                async with self._limiter:
+                    found = await in_thread(self._run, work)
             except exc.SQLAlchemyError as err:
                 if not away(err):
                     raise

@@ -16,8 +16,9 @@ from stackhub.store.transaction import META
 class Seal:
     """The mark of one writer. Writers of one SQLite file share a row, those of a server have one of sixteen."""
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self._nonce = secrets.token_hex(8)
+    def __init__(self, engine: sa.Engine, nonce: str = "") -> None:
+        """``nonce``: no two writers of one database have the same; "" makes one."""
+        self._nonce = nonce or secrets.token_hex(8)
         self._key = "commit" if engine.dialect.name == "sqlite" else f"commit:{self._nonce[0]}"
         self._serial = 0
         self._open: tuple[str, Sequence[Any]] | None = None  # what a COMMIT without an answer wrote, and its results

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 import anyio
-import anyio.to_thread
 import sqlalchemy as sa
 
+from stackhub.contract import in_thread
 from stackhub.store import database
 from stackhub.store.lock import HubLock
 from stackhub.store.readers import Readers
@@ -20,12 +20,46 @@ from stackhub.store.writer import Writer
 T = TypeVar("T")
 
 
+class Writing(Protocol):
+    """What commits: a thread, or the event loop itself."""
+
+    @property
+    def ailing(self) -> str:
+        """Say why nothing can be committed now; "" when all is well."""
+        ...
+
+    @property
+    def commits(self) -> int:
+        """Return how often there was a COMMIT."""
+        ...
+
+    def apply(self, transaction: Transaction) -> asyncio.Future[None]:
+        """Queue a transaction; the future resolves after its COMMIT.
+
+        Raises (through the future):
+            StaleRun: a row had moved on. LostLane: a lane is not ours any more. StoreUnavailable: closing while away,
+            or closed.
+        """
+        ...
+
+    def call(self, work: Callable[[sa.Connection], T]) -> asyncio.Future[T]:
+        """Queue a function that writes; it runs in a transaction of its own, once more if the database went away."""
+        ...
+
+    def close(self) -> None:
+        """Commit what is queued, and take nothing more. Blocks."""
+        ...
+
+
+MakesWriter: TypeAlias = Callable[[sa.Engine, asyncio.AbstractEventLoop], Writing]
+
+
 @dataclass(frozen=True, slots=True)
 class Store:
     """What the rest of the hub keeps things with."""
 
     engine: sa.Engine
-    writer: Writer
+    writer: Writing
     read: Readers
 
     @property
@@ -34,7 +68,7 @@ class Store:
         return self.writer.ailing or self.read.ailing
 
     async def apply(self, transaction: Transaction) -> None:
-        """Commit a transaction; returns after its COMMIT. Raises as `Writer.apply` says."""
+        """Commit a transaction; returns after its COMMIT. Raises as `Writing.apply` says."""
         if transaction.ops:
             await self.writer.apply(transaction)
 
@@ -45,9 +79,17 @@ class Store:
 
 @asynccontextmanager
 async def open_store(
-    url: str, state: Path, *, written_by: str, lock: bool = True, migrate: bool = True
+    url: str,
+    state: Path,
+    *,
+    written_by: str,
+    lock: bool = True,
+    migrate: bool = True,
+    writer: MakesWriter = Writer,
 ) -> AsyncIterator[Store]:
     """Open the database, making or migrating it; on SQLite only for one hub at a time.
+
+    ``writer`` makes what commits; the loop's executor does whatever else blocks.
 
     Raises:
         StoreUnusable: another hub holds it, it is no stackhub database, or one of a newer version.
@@ -55,14 +97,14 @@ async def open_store(
     with ExitStack() as held:
         for path in _locks(url, state) if lock else ():
             held.callback(HubLock.take(path).release)
-        made = await anyio.to_thread.run_sync(_open, url, written_by, migrate)
+        made = await in_thread(_open, url, written_by, migrate)
         held.callback(made.dispose)
-        writer = Writer(made, asyncio.get_running_loop())
+        writes = writer(made, asyncio.get_running_loop())
         try:
-            yield Store(made, writer, Readers(made))
+            yield Store(made, writes, Readers(made))
         finally:
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(writer.close)
+                await in_thread(writes.close)
 
 
 def _locks(url: str, state: Path) -> list[Path]:

@@ -1,0 +1,207 @@
+"""Commits transactions in groups, whoever drives it; a conflict fails only its own transaction."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy import exc
+
+from stackhub.errors import LostLane, StackhubError, StaleRun, StoreUnavailable
+from stackhub.store import tables as t
+from stackhub.store.database import away
+from stackhub.store.seal import Seal
+from stackhub.store.transaction import Op, Statement, Transaction
+
+log = structlog.get_logger()
+GROUP: Final = 512  # transactions in one commit, at most
+COUNTED: Final = {"preserve_rowcount": True}  # psycopg's count of inserted rows is dropped otherwise
+
+
+@dataclass(slots=True)
+class Apply:
+    """A transaction that shall be committed, together with others."""
+
+    transaction: Transaction
+    future: asyncio.Future[None]
+
+
+@dataclass(slots=True)
+class Call:
+    """A function that writes, in a transaction of its own."""
+
+    work: Callable[[sa.Connection], Any]
+    future: asyncio.Future[Any]
+
+
+Work: TypeAlias = Apply | Call
+Outcome: TypeAlias = tuple[asyncio.Future[Any], Exception | None, Any]
+"""Who asked, the error they are told, or else the result."""
+
+
+class _Conflict(Exception):
+    """One transaction of the group cannot be committed; ``error`` is what its owner is told."""
+
+    def __init__(self, error: StackhubError) -> None:
+        self.error = error
+        super().__init__(str(error))
+
+
+class Committer:
+    """Holds the one connection that writes. ``point`` hears right before and right after each COMMIT."""
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        tell: Callable[[Sequence[Outcome]], None],
+        *,
+        seal: Seal | None = None,
+        point: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.ailing = ""  # why nothing can be committed now; "" when all is well
+        self.commits = 0
+        self._engine = engine
+        self._tell = tell
+        self._seal = seal or Seal(engine)
+        self._point = point
+        self._connection: sa.Connection | None = None
+        self._waiting: list[Sequence[Work]] = []  # parts of the group under way, in order, the first on top
+
+    def carry_out(self, group: Sequence[Work]) -> Iterator[None]:
+        """Commit a group, halving it until what cannot be committed stands alone.
+
+        Each time that it yields the database is away: go on in a moment, or `give_up`.
+        """
+        self._waiting = [group]
+        while self._waiting:
+            part = self._waiting[-1]
+            try:
+                self._connection = self._connection or self._engine.connect()
+                results = self._commit(self._connection, part)
+            except Exception as err:  # noqa: BLE001 - a bug in one transaction is its owner's, not everyone's
+                if not isinstance(err, _Conflict | exc.IntegrityError):
+                    self._drop()
+                if away(err):
+                    self._ail(err)
+                    yield
+                elif len(part) > 1:
+                    middle = len(part) // 2
+                    self._waiting[-1:] = [part[middle:], part[:middle]]
+                else:
+                    self._waiting.pop()
+                    self._tell([(part[0].future, _told(err), None)])
+            else:
+                self._recover()
+                self._waiting.pop()
+                self._tell([(item.future, None, result) for item, result in zip(part, results, strict=True)])
+
+    def give_up(self) -> None:
+        """Tell everyone in the group under way that the database is away."""
+        gone = StoreUnavailable(f"the database is away: {self.ailing}")
+        self._tell([(item.future, gone, None) for left in reversed(self._waiting) for item in left])
+        self._waiting = []
+
+    def close(self) -> None:
+        """Give the connection back."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def _commit(self, connection: sa.Connection, part: Sequence[Work]) -> Sequence[Any]:
+        kept = self._seal.kept(connection)
+        if kept is not None:  # the COMMIT before the database went away did come through
+            return kept
+        transaction = connection.begin()
+        try:
+            match part:
+                case [Call(work=work)]:
+                    results: Sequence[Any] = [work(connection)]
+                case _:
+                    group = [item.transaction for item in part if isinstance(item, Apply)]
+                    _check_lanes(connection, group)
+                    _execute(connection, [op for one in group for op in one.ops])
+                    results = [None] * len(group)
+            self._seal.put(connection, results)
+            self._point("before COMMIT")
+        except BaseException:
+            self._seal.lift()
+            transaction.rollback()
+            raise
+        transaction.commit()
+        self._seal.lift()
+        self.commits += 1
+        self._point("after COMMIT")
+        return results
+
+    def _drop(self) -> None:
+        """Close a connection that cannot be trusted any more."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(exc.SQLAlchemyError):
+                connection.invalidate()
+            with suppress(exc.SQLAlchemyError):
+                connection.close()
+
+    def _ail(self, err: Exception) -> None:
+        if not self.ailing:
+            log.error("the database is away, waiting for it", reason=_words(err))
+        self.ailing = _words(err)
+
+    def _recover(self) -> None:
+        if self.ailing:
+            log.info("the database is back", was=self.ailing)
+        self.ailing = ""
+
+
+def settle(outcomes: Sequence[Outcome]) -> None:
+    """Tell those who still wait what became of their transactions; in the event loop's thread."""
+    for future, error, result in outcomes:
+        if future.done():
+            continue
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
+
+
+def _told(err: Exception) -> Exception:
+    match err:
+        case _Conflict(error=error):
+            return error
+        case exc.IntegrityError(orig=orig):
+            return StaleRun(str(orig))
+        case _:
+            return err
+
+
+def _words(err: Exception) -> str:
+    return str(getattr(err, "orig", None) or err)
+
+
+def _check_lanes(connection: sa.Connection, group: Sequence[Transaction]) -> None:
+    held: dict[str, int] = {}
+    for one in group:
+        for instance, epoch in one.lanes.items():
+            if held.setdefault(instance, epoch) != epoch:
+                raise _Conflict(LostLane(f"lane {instance}: epoch {epoch} is over"))
+    if not held:
+        return
+    query = sa.select(t.lane.c.instance, t.lane.c.epoch).where(t.lane.c.instance.in_(held))
+    if connection.dialect.name != "sqlite":
+        query = query.with_for_update(read=True)
+    now = {row.instance: row.epoch for row in connection.execute(query)}
+    for instance, epoch in held.items():
+        if now.get(instance) != epoch:
+            raise _Conflict(LostLane(f"lane {instance}: epoch {epoch} is over, now it is {now.get(instance)}"))
+
+
+def _execute(connection: sa.Connection, ops: Sequence[Op]) -> None:
+    rows: dict[Statement, list[Any]] = {}
+    for statement, row in ops:
+        rows.setdefault(statement, []).append(row)
+    for statement in sorted(rows, key=lambda statement: statement.rank):
+        result = connection.execute(statement.sql, rows[statement], execution_options=COUNTED)
+        if statement.conflict is not None and result.rowcount != len(rows[statement]):
+            raise _Conflict(statement.conflict(f"{result.rowcount} of {len(rows[statement])} rows were as expected"))

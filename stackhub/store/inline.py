@@ -1,0 +1,100 @@
+"""A writer without a thread, for an event loop whose time is virtual: it commits in the loop itself."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, TypeVar
+
+import sqlalchemy as sa
+
+from stackhub.errors import StoreUnavailable
+from stackhub.store.committing import GROUP, Apply, Call, Committer, Work, settle
+from stackhub.store.seal import Seal
+from stackhub.store.transaction import Transaction
+
+T = TypeVar("T")
+AGAIN: Final = 1.0  # seconds between tries while the database is away
+
+
+class InlineWriter:
+    """Commits what is queued at the loop's next turn, so that what is queued in one turn is one group. `Writing`.
+
+    ``point`` hears "before COMMIT" and "after COMMIT". What it raises ends the loop's turn there: nobody is told.
+    """
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        mark: str,
+        point: Callable[[str], None] = lambda _: None,
+        again: float = AGAIN,
+    ) -> None:
+        self._loop = loop
+        self._again = again
+        self._queue: deque[Work] = deque()
+        self._closed = False
+        self._committer = Committer(engine, settle, seal=Seal(engine, mark), point=point)
+        self._under_way: Iterator[None] | None = None
+
+    @property
+    def ailing(self) -> str:
+        """Say why nothing can be committed now; "" when all is well."""
+        return self._committer.ailing
+
+    @property
+    def commits(self) -> int:
+        """Return how often there was a COMMIT."""
+        return self._committer.commits
+
+    def apply(self, transaction: Transaction) -> asyncio.Future[None]:
+        """Queue a transaction; see `Writing`."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._put(Apply(transaction, future))
+        return future
+
+    def call(self, work: Callable[[sa.Connection], T]) -> asyncio.Future[T]:
+        """Queue a function that writes; see `Writing`."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._put(Call(work, future))
+        return future
+
+    def close(self) -> None:
+        """Commit what is queued; what cannot be, since the database is away, is told so."""
+        self._closed = True
+        while self._under_way is not None or self._queue:
+            for _ in self._next():
+                self._committer.give_up()
+            self._under_way = None
+        self._committer.close()
+
+    def _put(self, work: Work) -> None:
+        if self._closed:
+            work.future.set_exception(StoreUnavailable("the store is closed"))
+            return
+        if not self._queue and self._under_way is None:
+            self._loop.call_soon(self._turn)
+        self._queue.append(work)
+
+    def _turn(self) -> None:
+        if self._closed:
+            return
+        for _ in self._next():
+            self._loop.call_later(self._again, self._turn)
+            return
+        self._under_way = None
+        if self._queue:
+            self._loop.call_soon(self._turn)
+
+    def _next(self) -> Iterator[None]:
+        self._under_way = self._under_way or self._committer.carry_out(self._gathered())
+        return self._under_way
+
+    def _gathered(self) -> Sequence[Work]:
+        group = [self._queue.popleft()]
+        while isinstance(group[0], Apply) and self._queue and len(group) < GROUP:
+            if isinstance(self._queue[0], Call):
+                break
+            group.append(self._queue.popleft())
+        return group
