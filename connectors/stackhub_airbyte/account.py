@@ -59,7 +59,7 @@ class Account:
         newest = await self._newest(connection["connectionId"], LISTED[kind])
         return {
             "connection": connection["connectionId"],
-            "job": _consumed(job, newest)
+            "job": _consumed(job.consumed.get(connection["connectionId"]), newest)
             if job.operation == "wait"
             else max((found.id for found in newest), default=0),
             "status": status,
@@ -167,9 +167,9 @@ def _refusal(connection: str, status: int, body: str) -> Rejected:
     return Rejected(f"connection {connection}: {status} {said}".rstrip(), status=status, body=body)
 
 
-def _consumed(job: Job, newest: Sequence[Row]) -> int:
+def _consumed(mark: str | None, newest: Sequence[Row]) -> int:
     """Return the id above which a landing is news: of the last one used, else of the last job that has ended."""
-    if job.consumed is not None and (used := number(job.consumed)) is not None:
+    if (used := number(mark)) is not None:
         return used
     going = [found.id for found in newest if not found.ended]
     return min(going) - 1 if going else max((found.id for found in newest), default=0)

@@ -178,17 +178,8 @@ def _handle(job: Job, baseline: Baseline, key: str, *, joined: bool) -> Handle:
     if job.operation == "resync":
         handle["whole"] = job.options.scope is None
     if job.operation == "wait":
-        handle["after"] = _mark(job.consumed) or baseline["succeeded_at"]
+        handle["after"] = job.consumed.get(baseline["connection"]) or baseline["succeeded_at"]
     return {**handle, "url": f"https://fivetran.com/dashboard/connectors/{baseline['connection']}/status"}
-
-
-def _mark(consumed: str | None) -> str | None:
-    """Return what was consumed if it is a mark of Fivetran's; the task may have waited for another tool before."""
-    try:
-        moment(consumed)
-    except ValueError:
-        return None
-    return consumed
 
 
 def _declined(note: str) -> Finished:

@@ -13,11 +13,10 @@ import anyio
 from stackhub.cli import asking, exits, named, words
 from stackhub.cli.asking import Done, Wish
 from stackhub.cli.where import Where
-from stackhub.config.findings import dotted
-from stackhub.config.options import Names, check_options
+from stackhub.config.options import check_changed
 from stackhub.config.read import Configuration
 from stackhub.decide import create
-from stackhub.errors import ConfigError, Problem, Refused
+from stackhub.errors import ConfigError, Refused
 from stackhub.model.pipeline import Pipeline
 from stackhub.model.run import OpenRun, RunState
 from stackhub.model.step import TERMINAL
@@ -125,12 +124,7 @@ def part(
         names = ", ".join(configuration.pipelines) or "none"
         raise Refused(f"no pipeline {pipeline!r}; there are: {names}")
     found = create.with_options(found, changes)
-    problems = []
-    for name in changes:
-        task = found.task(name)
-        model = configuration.instances[task.instance].connector.operations[task.operation].options
-        checked = check_options(model, task.options, environ, Names.made_up(name, pipeline))
-        problems += [Problem(f"--with {name}.{dotted(f.loc)}", f.text) for f in checked.faults]
+    problems = check_changed(found, changes, lambda name: configuration.instances[name].connector, environ)
     if problems:
         raise ConfigError(*problems)
     return create.only(found, tuple(only)) if only else found

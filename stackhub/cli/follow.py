@@ -198,12 +198,12 @@ class Local:
         refusing = refused(self.engine.board.runs(self.pipeline), circuits)
         if not refusing:
             return None
-        detail = "; ".join(f"{name} refuses our credentials: {error}" for name, error in refusing.items())
-        return Stuck(reason=f"credentials refused by {', '.join(refusing)}", detail=detail)
+        detail = "; ".join(f"{name} cannot be used as it is configured: {error}" for name, error in refusing.items())
+        return Stuck(reason=f"{', '.join(refusing)} cannot be used as configured", detail=detail)
 
 
 def refused(runs: list[OpenRun], circuits: Mapping[str, Circuit]) -> dict[str, str]:
-    """Return the accounts that refuse our credentials, with their words, if all that could go on waits for them."""
+    """Return the accounts that a person must see to, with their words, if all that could go on waits for them."""
     moving = [
         step
         for open_run in runs

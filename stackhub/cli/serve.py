@@ -31,7 +31,7 @@ from stackhub.engine.engine import Engine, attend
 from stackhub.errors import ConfigError, Problem, StoreUnusable
 from stackhub.server.app import Doors, make
 from stackhub.server.listen import served
-from stackhub.server.places import bind_port, bound_socket
+from stackhub.server.places import SOCKET, bind_port, bound_socket
 from stackhub.server.redact import Redactor
 from stackhub.server.reloading import Reloader, ceased, warn
 from stackhub.server.supervisor import Supervisor, heartbeat
@@ -171,7 +171,7 @@ async def _attended(
                         "stackhub serves",
                         version=stackhub.__version__,
                         address=address,
-                        socket=str(hub.state_dir / "hub.sock"),
+                        socket=str(hub.state_dir / SOCKET),
                         pipelines=len(configuration.pipelines),
                         instances=len(configuration.instances),
                         revision=engine.revision,

@@ -1,15 +1,14 @@
 """The daemon, asked over the Unix socket in its state directory: whoever may open that may command it."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import httpx
 
 from stackhub.config.settings import HubSettings
 from stackhub.errors import Refused, Unavailable, Unsure
+from stackhub.server.places import socket_path
 
-SOCKET: Final = "hub.sock"
 BY: Final = "x-stackhub-by"  # a header that is believed through the socket only
 PATIENCE: Final = 30.0  # seconds for one answer
 SERVER: Final = 500  # statuses from here on are the daemon's fault, not the question's
@@ -25,7 +24,7 @@ async def post(hub: HubSettings, path: str, body: Mapping[str, Any], by: str) ->
     Raises:
         NoDaemon: there is none. Refused: it says no, and why. Unavailable: it cannot now. Unsure: it did not answer.
     """
-    transport = httpx.AsyncHTTPTransport(uds=str(socket_of(hub.state_dir)))
+    transport = httpx.AsyncHTTPTransport(uds=str(socket_path(hub.state_dir)))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost/api/v1/", timeout=PATIENCE) as web:
         try:
             reply = await web.post(path, json=dict(body), headers={BY: by})
@@ -35,11 +34,6 @@ async def post(hub: HubSettings, path: str, body: Mapping[str, Any], by: str) ->
             why = str(err) or type(err).__name__
             raise Unsure(f"the daemon did not answer ({why}): whether it obeyed, `stackhub runs` shows") from err
     return _read(reply)
-
-
-def socket_of(state: Path) -> Path:
-    """Return where the daemon of a state directory listens."""
-    return state / SOCKET
 
 
 def _read(reply: httpx.Response) -> dict[str, Any]:

@@ -7,12 +7,8 @@ from pathlib import Path
 
 from stackhub import registry
 from stackhub.config import read as reading
-from stackhub.config.env_files import HUB, read_env_file
-from stackhub.config.findings import Findings
-from stackhub.config.layers import Source, resolve
 from stackhub.config.read import Configuration
-from stackhub.config.settings import HubSettings, hub_defaults
-from stackhub.errors import ConfigError, Problem
+from stackhub.config.settings import HubSettings
 from stackhub.store.reading import Reader, open_reader
 
 
@@ -42,16 +38,7 @@ class Where:
         Raises:
             ConfigError: there is no such directory, or ``stackhub.env`` cannot be used.
         """
-        if not self.directory.is_dir():
-            raise ConfigError(Problem(str(self.directory), "is no directory: name one with --config"))
-        findings = Findings()
-        path = self.directory / f"{HUB}.env"
-        file = read_env_file(path, findings) if path.is_file() else None
-        source = Source(name=HUB, directory=self.directory, file=file, environ=self.environ)
-        resolved = resolve(HubSettings, source, findings, lambda given: hub_defaults(self.directory, given))
-        findings.settle()
-        assert resolved.settings is not None  # noqa: S101 - else there was a problem, and `settle` has raised
-        return resolved.settings
+        return reading.read_hub(self.directory, self.environ)
 
     @contextmanager
     def reader(self) -> Iterator[Reader | None]:

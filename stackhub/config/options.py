@@ -1,20 +1,21 @@
 """What stands under ``with:`` and in an alert route: filled in, validated, and watched for secrets in plain sight.
 
-`check_options` is for the moment of writing: the run's names have made-up values, every fault is told. `job_options`
-and `route_options` are for the moment of the call; the store keeps only what was written.
+`check_options` is for the moment of writing, `check_changed` for that of asking: the run's names have made-up values,
+every fault is told. `job_options` and `route_options` are for the moment of the call; the store keeps only what was
+written.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from stackhub.config.expand import Expansion, references, substitute
-from stackhub.config.findings import Loc
+from stackhub.config.findings import Loc, dotted
 from stackhub.config.shape import Fault, held, secrets_in, shaped
 from stackhub.contract import Connector, Options
 from stackhub.errors import ConfigError, Problem
-from stackhub.model.pipeline import Route, Task
+from stackhub.model.pipeline import Pipeline, Route, Task
 
 _DAY: Final = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
 
@@ -96,6 +97,27 @@ def check_options(
         checked.faults += [] if told else [Fault(("connection",), "must not be empty")]
     checked.secrets = [secret for secret in checked.secrets if secret]
     return checked
+
+
+def check_changed(
+    pipeline: Pipeline,
+    changed: Iterable[str],
+    connector_of: Callable[[str], Connector | None],
+    environ: Mapping[str, str],
+) -> list[Problem]:
+    """Say what is wrong with the options of these tasks, which somebody has changed for one run.
+
+    ``connector_of`` returns an instance's connector; where there is none any more nothing can be said.
+    """
+    problems = []
+    for name in changed:
+        task = pipeline.task(name)
+        connector = connector_of(task.instance)
+        operation = connector.operations.get(task.operation) if connector is not None else None
+        if operation is not None:
+            checked = check_options(operation.options, task.options, environ, Names.made_up(name, pipeline.name))
+            problems += [Problem(f"--with {dotted((name, *fault.loc))}", fault.text) for fault in checked.faults]
+    return problems
 
 
 def job_options(task: Task, connector: Connector, environ: Mapping[str, str], context: RunContext) -> Options:

@@ -78,9 +78,7 @@ def read(
         ConfigError: with every problem there is, in the order of their places.
     """
     findings = Findings()
-    directory = Path(os.path.abspath(directory))  # noqa: PTH100 - keeps symlinks, which is how clusters mount these
-    if not directory.is_dir():
-        raise ConfigError(Problem(str(directory), "is no directory: name one with --config or STACKHUB_CONFIG"))
+    directory = _there(directory)
     hub = _hub(directory, environ, findings)
     settings = hub.settings
     instances = Instances(
@@ -121,6 +119,19 @@ def read(
     )
 
 
+def read_hub(directory: Path, environ: Mapping[str, str]) -> HubSettings:
+    """Read the hub's own settings alone: a pipeline that cannot be read hides no history.
+
+    Raises:
+        ConfigError: there is no such directory, or ``stackhub.env`` cannot be used.
+    """
+    findings = Findings()
+    hub = _hub(_there(directory), environ, findings)
+    findings.settle()
+    assert hub.settings is not None  # noqa: S101 - else there was a problem, and `settle` has raised
+    return hub.settings
+
+
 def find_directory(option: str | None, environ: Mapping[str, str], cwd: Path) -> Path:
     """Find the configuration: ``--config``, STACKHUB_CONFIG, ``./configs`` if it holds stackhub.env, else ``cwd``."""
     named = option or environ.get("STACKHUB_CONFIG")
@@ -140,6 +151,13 @@ def fingerprint_directory(directory: Path) -> DirectoryState:
             continue
         found.append((f"{path.parent.name}/{path.name}", seen.st_mtime_ns, seen.st_size, seen.st_ino))
     return tuple(found)
+
+
+def _there(directory: Path) -> Path:
+    directory = Path(os.path.abspath(directory))  # noqa: PTH100 - keeps symlinks, which is how clusters mount these
+    if not directory.is_dir():
+        raise ConfigError(Problem(str(directory), "is no directory: name one with --config or STACKHUB_CONFIG"))
+    return directory
 
 
 def _hub(directory: Path, environ: Mapping[str, str], findings: Findings) -> Resolved[HubSettings]:

@@ -106,7 +106,8 @@ class Job:
     attempt: int = 1
     interval: tuple[datetime, datetime] | None = None  # half-open; aware, UTC
     timeout: timedelta | None = None
-    consumed: str | None = None  # the `Landing.mark` an earlier run of this task ended on; for `wait`
+    consumed: Mapping[str, str] = field(default_factory=dict)
+    """For `wait`: the `Landing.mark` that this task last ended on, by the connection's id."""
     nodes: tuple[Node, ...] = ()  # how earlier attempts at the same work left each node; for a retry
 
 

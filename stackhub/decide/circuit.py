@@ -27,7 +27,7 @@ class Circuit:
     since: datetime | None = None  # of the first of them
     open_until: datetime | None = None  # no call before; None while closed
     rest: timedelta = FIRST_REST
-    refused: bool = False  # the credentials are refused: a person must act
+    refused: bool = False  # credentials or settings will not do: a person must act
     error: str = ""
 
     @property

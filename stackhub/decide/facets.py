@@ -102,10 +102,13 @@ def stalled(open_run: OpenRun, step: Step, now: datetime, *, contact: str) -> Fa
 
 
 def account_down(instance: str, error: str, now: datetime, *, refused: bool, stalled_steps: int) -> Facet:
-    """Say that an account cannot be reached, or refuses our credentials."""
-    what = "refuses its credentials" if refused else "does not answer"
+    """Say that an account cannot be reached, or is ``refused``: it wants other credentials, or cannot be opened at all.
+
+    Which of these it is stands in the error's own words.
+    """
+    what = "cannot be used as it is configured" if refused else "does not answer"
     then = (
-        "A person must mend the credentials; it is tried again every few minutes."
+        "A person must mend its credentials or settings; it is tried again every few minutes."
         if refused
         else "It is tried again every few minutes; what waits for it goes on by itself."
     )

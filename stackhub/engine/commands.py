@@ -22,6 +22,7 @@ from stackhub.engine.board import Board
 from stackhub.engine.incidents import Incidents, posted
 from stackhub.engine.inforce import InForce
 from stackhub.engine.scheduler import Scheduler
+from stackhub.engine.work import Work
 from stackhub.errors import LostLane, Refused, StaleRun
 from stackhub.model.codec import dump, load
 from stackhub.model.ids import Ids
@@ -74,6 +75,7 @@ class Commands:
     incidents: Incidents
     in_force: InForce
     scheduler: Scheduler
+    work: Work
     clock: Clock
     ids: Ids
     installation: str
@@ -151,6 +153,7 @@ class Commands:
         pipeline = known.pipeline
         if args.get("with"):
             pipeline = create.with_options(pipeline, args["with"])
+            self.work.check(pipeline, args["with"])
         if args.get("only"):
             pipeline = create.only(pipeline, tuple(args["only"]))
         last = await self.store.read(partial(queries.last_run, pipeline=pipeline.name))

@@ -205,6 +205,7 @@ async def _assembled(
         incidents=incidents,
         in_force=in_force,
         scheduler=scheduler,
+        work=work,
         clock=clock,
         ids=ids,
         installation=installation,

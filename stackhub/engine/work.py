@@ -1,14 +1,15 @@
 """What a connector is handed for a step: its options as they are at this moment, and what earlier tries left behind."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
 from stackhub.config.instances import Instance
-from stackhub.config.options import RunContext, job_options, route_options
-from stackhub.contract import ConfigError, Job, Node, Options, Role
+from stackhub.config.options import RunContext, check_changed, job_options, route_options
+from stackhub.contract import ConfigError, Connector, Job, Node, Options, Role
 from stackhub.engine.inforce import InForce
-from stackhub.model.pipeline import Route
+from stackhub.errors import Refused
+from stackhub.model.pipeline import Pipeline, Route
 from stackhub.model.run import OpenRun
 from stackhub.model.step import Step
 from stackhub.store import queries
@@ -34,7 +35,7 @@ class Work:
         operation = self._in_force.operation(open_run.pipeline, step.task)
         if instance is None or operation is None:
             raise ConfigError(f"{task.connector}.{task.operation}: there is no instance {task.instance!r} any more")
-        consumed = None
+        consumed: Mapping[str, str] = {}
         if operation.role is Role.EXTRACT:
             query = partial(queries.consumed, pipeline=run.pipeline, task=task.name, instance=task.instance)
             consumed = await self._store.read(query)
@@ -56,6 +57,20 @@ class Work:
     def route(self, instance: Instance, options: Mapping[str, Any]) -> Options:
         """Build a route's options as they are at this moment. Raises `ConfigError`."""
         return route_options(Route(to=instance.name, options=options), instance.connector, self._environ)
+
+    def check(self, pipeline: Pipeline, changed: Iterable[str]) -> None:
+        """Check the options of tasks that somebody has changed for one run.
+
+        Raises:
+            Refused: something is wrong with them; the text names each option.
+        """
+        problems = check_changed(pipeline, changed, self._connector, self._environ)
+        if problems:
+            raise Refused("; ".join(map(str, problems)))
+
+    def _connector(self, name: str) -> Connector | None:
+        instance = self._in_force.instance(name)
+        return instance.connector if instance is not None else None
 
     async def _nodes(self, open_run: OpenRun, step: Step) -> tuple[Node, ...]:
         """Return how earlier tries left each node: of this step, else of the run that this one retries."""

@@ -183,7 +183,7 @@ def _held(instance: str, lanes: Mapping[str, LaneSeen], now: datetime) -> str:
     if lane is None:
         return ""
     if lane.circuit.open_until is not None:
-        how = "refuses our credentials" if lane.circuit.refused else "does not answer"
+        how = "cannot be used as it is configured" if lane.circuit.refused else "does not answer"
         return f"{instance} {how} ({lane.circuit.error}); the next try is at {stamp(lane.circuit.open_until)}"
     if lane.not_before is not None and lane.not_before > now:
         return f"{instance} asked for patience until {stamp(lane.not_before)}"

@@ -160,10 +160,11 @@ def incident(connection: sa.Connection, incident_id: str) -> Incident | None:
     return load(Incident, data) if data else None
 
 
-def consumed(connection: sa.Connection, pipeline: str, task: str, instance: str) -> str | None:
-    """Return the mark of the landing a task last ended on."""
+def consumed(connection: sa.Connection, pipeline: str, task: str, instance: str) -> dict[str, str]:
+    """Return the mark of the landing a task last ended on, by connection: the task may have named another before."""
     where = (t.consumed.c.pipeline == pipeline, t.consumed.c.task == task, t.consumed.c.instance == instance)
-    return connection.scalar(sa.select(t.consumed.c.mark).where(*where))
+    query = sa.select(t.consumed.c.connection, t.consumed.c.mark).where(*where)
+    return {row.connection: row.mark for row in connection.execute(query)}
 
 
 def usual(connection: sa.Connection, pipeline: str, last: int = 10) -> dict[str, float]:

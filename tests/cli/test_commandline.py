@@ -51,7 +51,10 @@ def test_version_is_one_line(stackhub):
 @pytest.mark.parametrize("argv", [["--config", "X", "runs"], ["runs", "--config", "X"], ["runs", "--config=X"]])
 def test_the_configuration_may_be_named_before_the_command_or_behind_it(stackhub, argv, tmp_path):
     shown = stackhub(*[word.replace("X", str(tmp_path / "nowhere")) for word in argv])
-    assert (shown.code, shown.err) == (2, f"{tmp_path / 'nowhere'}: is no directory: name one with --config\n")
+    assert (shown.code, shown.err) == (
+        2,
+        f"{tmp_path / 'nowhere'}: is no directory: name one with --config or STACKHUB_CONFIG\n",
+    )
 
 
 def test_what_stands_behind_two_dashes_is_left_alone():

@@ -41,9 +41,9 @@ async def airbyte(vendor, clock):
         yield opened
 
 
-def a_job(operation="sync", connection="shop", consumed=None):
+def a_job(operation="sync", connection="shop", consumed=()):
     options = connector.operations[operation].options(connection=connection)
-    return Job(operation=operation, options=options, consumed=consumed)
+    return Job(operation=operation, options=options, consumed=dict(consumed))
 
 
 async def begin(airbyte, job):
@@ -76,9 +76,16 @@ async def test_a_wait_is_content_with_a_landing_nobody_has_used_yet(airbyte, ven
     for _ in range(3):
         vendor.begin("shop")
         clock.advance(61)
-    handle = await begin(airbyte, a_job("wait", consumed="1"))
+    handle = await begin(airbyte, a_job("wait", consumed={SHOP: "1"}))
     assert (await ask(airbyte, handle)).landing.mark == "3", "the newest, so that a backlog is used up at once"
-    handle = await begin(airbyte, a_job("wait", consumed="3"))
+    handle = await begin(airbyte, a_job("wait", consumed={SHOP: "3"}))
+    assert isinstance(await ask(airbyte, handle), Pending)
+
+
+async def test_what_was_consumed_of_another_connection_says_nothing_of_this_one(airbyte, vendor, clock):
+    vendor.begin("shop")
+    clock.advance(61)
+    handle = await begin(airbyte, a_job("wait", consumed={"c-crm": "0"}))
     assert isinstance(await ask(airbyte, handle), Pending)
 
 

@@ -133,7 +133,7 @@ def test_trouble_of_the_hub_s_own_is_a_warning():
 @pytest.mark.parametrize(
     ("refused", "title", "then"),
     [
-        (True, "fivetran refuses its credentials", "A person must mend"),
+        (True, "fivetran cannot be used as it is configured", "A person must mend"),
         (False, "fivetran does not answer", "goes on by itself"),
     ],
 )

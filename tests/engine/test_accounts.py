@@ -97,7 +97,7 @@ async def test_refused_credentials_open_the_incident_at_once(many):
         await hub.told()
         (incident,) = await hub.incidents()
     assert incident.key == "instance:tap"
-    assert incident.facets[Told.STALLED].title == "tap refuses its credentials"
+    assert incident.facets[Told.STALLED].title == "tap cannot be used as it is configured"
     assert "the key is revoked" in incident.facets[Told.STALLED].error
 
 

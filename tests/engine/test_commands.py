@@ -1,5 +1,7 @@
 """What people ask for is kept before it is obeyed, and obeyed once."""
 
+import re
+
 import anyio
 import pytest
 import sqlalchemy as sa
@@ -91,6 +93,14 @@ async def test_a_wish_that_makes_no_sense_stops_nobody(line):
     [
         ("trigger", {"pipeline": "nix"}, "no pipeline 'nix'; there are: line"),
         ("trigger", {"pipeline": "line", "only": ["nix"]}, "no task 'nix'"),
+        ("trigger", {"pipeline": "line", "with": {"nix": {}}}, "no task 'nix'"),
+        (
+            "trigger",
+            {"pipeline": "line", "with": {"marts": {"selekt": "x"}}},
+            "--with marts.selekt: unknown key 'selekt': did you mean 'select'?",
+        ),
+        ("trigger", {"pipeline": "line", "with": {"load": {"connection": 7}}}, "--with load.connection: should be"),
+        ("trigger", {"pipeline": "line", "with": {"marts": {"select": "${NIX}"}}}, "the variable NIX is not set"),
         ("cancel", {"run": "nix"}, "no run 'nix'"),
         ("retry", {"run": "nix"}, "no run 'nix'"),
         ("skip", {"run": "nix", "task": "load", "reason": " "}, "a skip needs a reason"),
@@ -103,9 +113,16 @@ async def test_a_wish_that_makes_no_sense_stops_nobody(line):
 )
 async def test_what_cannot_be_done_is_refused_and_changes_nothing(line, kind, args, why):
     async with line.hub() as hub:
-        with pytest.raises(Refused, match=why):
+        with pytest.raises(Refused, match=re.escape(why)):
             await hub.submit(kind, **args)
         assert await hub.runs() == []
+
+
+async def test_options_that_fit_are_the_runs_own(line):
+    async with line.hub() as hub:
+        run = await hub.trigger("line", **{"with": {"marts": {"select": "{{ run.id }}"}}})
+        await hub.ended(run)
+    assert line["mill"].job(run).what == run
 
 
 async def test_a_run_that_is_going_is_not_retried(line):

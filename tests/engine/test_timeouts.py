@@ -277,7 +277,7 @@ async def test_a_landing_is_kept_and_handed_to_the_next_run_as_consumed(house):
         house["tap"].spy = seen.append
         await hub.ended(await hub.trigger("one"))
     assert ended.steps["load"].landing == mark
-    assert seen[0].consumed == "m1"
+    assert seen[0].consumed == {"orders": "m1"}
 
 
 async def test_nodes_that_come_with_nothing_else_are_kept_all_the_same(house):

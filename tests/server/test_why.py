@@ -122,7 +122,7 @@ def test_a_waiting_step_of_a_queued_run_waits_for_its_run():
         (
             {"state": StepState.STARTING},
             lane(open_until=NOW, refused=True, error="401"),
-            "it is being started; toy refuses our credentials (401)",
+            "it is being started; toy cannot be used as it is configured (401)",
         ),
         (
             {"state": StepState.READY},

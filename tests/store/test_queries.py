@@ -153,7 +153,10 @@ async def test_nodes_landings_and_history_are_kept_as_they_were_last_heard(store
         landing = Landing(connection="c", mark=mark, ended_at=T0)
         await keep(store, rows.landed("fivetran", landing, "R1", T0), rows.consumed("shop", step, landing))
         await keep(store, rows.landed("fivetran", landing, "R2", T0))
-    assert await store.read(partial(queries.consumed, pipeline="shop", task="orders", instance="fivetran")) == "8"
+    other = Landing(connection="d", mark="4", ended_at=T0)  # the task named another connection for a while
+    await keep(store, rows.consumed("shop", step, other))
+    marks = await store.read(partial(queries.consumed, pipeline="shop", task="orders", instance="fivetran"))
+    assert marks == {"c": "8", "d": "4"}
     assert await store.read(lambda c: set(c.scalars(sa.select(t.landing.c.run)))) == {"R1"}, "the first to see it"
 
     for nth in range(4):

@@ -11,9 +11,9 @@ from stackhub.contract.sandbox import Ends, Feed, Turn
 connector = stackhub_fivetran.connector
 
 
-def job(operation="sync", connection="shop", consumed=None, **options):
+def job(operation="sync", connection="shop", consumed=(), **options):
     made = connector.operations[operation].options(connection=connection, **options)
-    return Job(operation=operation, options=made, consumed=consumed)
+    return Job(operation=operation, options=made, consumed=dict(consumed))
 
 
 # --- before a start ---------------------------------------------------------------------------------------------------

@@ -13,9 +13,9 @@ connector = stackhub_fivetran.connector
 LOST_START = Fault(breaks=Breaks.STATUS, status=200, body='{"code": "Success"}', path="/sync$")
 
 
-def job(operation="sync", connection="shop", consumed=None, **options):
+def job(operation="sync", connection="shop", consumed=(), **options):
     made = connector.operations[operation].options(connection=connection, **options)
-    return Job(operation=operation, options=made, consumed=consumed)
+    return Job(operation=operation, options=made, consumed=dict(consumed))
 
 
 async def test_a_sync_is_seen_to_wait_to_run_and_to_land(begin, look, clock):

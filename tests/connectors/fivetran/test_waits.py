@@ -9,9 +9,9 @@ from stackhub.contract.sandbox import Ends, Turn
 connector = stackhub_fivetran.connector
 
 
-def job(operation="sync", connection="shop", consumed=None, **options):
+def job(operation="sync", connection="shop", consumed=(), **options):
     made = connector.operations[operation].options(connection=connection, **options)
-    return Job(operation=operation, options=made, consumed=consumed)
+    return Job(operation=operation, options=made, consumed=dict(consumed))
 
 
 # --- wait -------------------------------------------------------------------------------------------------------------
@@ -29,17 +29,17 @@ async def test_a_wait_starts_nothing_and_takes_the_next_landing_of_anyone(begin,
 async def test_a_wait_takes_a_landing_that_came_after_the_last_one_consumed(begin, look, vendor, clock):
     vendor.begin("shop")
     clock.advance(61)
-    first = (await look(await begin(job("wait", consumed="2025-12-31T00:00:00Z")))).landing
+    first = (await look(await begin(job("wait", consumed={"id_shop": "2025-12-31T00:00:00Z"})))).landing
 
-    assert isinstance(await look(await begin(job("wait", consumed=first.mark))), Pending)
+    assert isinstance(await look(await begin(job("wait", consumed={"id_shop": first.mark}))), Pending)
     assert isinstance(await look(await begin(job("wait"))), Pending)
 
 
-async def test_a_mark_of_another_tool_is_no_mark(begin, look, vendor, clock):
+async def test_what_was_consumed_of_another_connection_says_nothing_of_this_one(begin, look, vendor, clock):
     vendor.begin("shop")
     clock.advance(61)
 
-    assert isinstance(await look(await begin(job("wait", consumed="job 4711"))), Pending)
+    assert isinstance(await look(await begin(job("wait", consumed={"id_crm": "2025-12-31T00:00:00Z"}))), Pending)
 
 
 async def test_a_wait_on_a_connection_that_gets_paused_ends_cancelled(begin, look, vendor):
