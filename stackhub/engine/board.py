@@ -192,19 +192,26 @@ class Board:
             slot.open = decision.open
             self._index(decision.changed)
             if decision.ended:
-                del self._slots[before.run.id]
+                self._slots.pop(before.run.id, None)
             self._publish(decision.open, decision.changed)
             return
         raise RuntimeError(f"run {slot.open.run.id} is stale however often it is read: the store contradicts itself")
 
     async def _reload(self, slot: _Slot) -> None:
         """Read a run that moved under us, and decide again with the same answers: they were paid for."""
-        found = await self._store.read(lambda connection: queries.run(connection, slot.open.run.id))
+        run_id = slot.open.run.id
+        found = await self._store.read(lambda connection: queries.run(connection, run_id))
         if found is None:
-            raise LostLane(f"run {slot.open.run.id} is gone")
-        log.info("run was stale, read again", run=found.run.id, version=found.run.version)
+            self._slots.pop(run_id, None)
+            for step in slot.open.steps.values():
+                self._of_instance.get(step.instance, {}).pop((run_id, step.task), None)
+            raise LostLane(f"run {run_id} is gone")
+        log.info("run was stale, read again", run=run_id, version=found.run.version)
         slot.open = found
         self._index(found.steps.values())
+        if found.run.ended_at is not None:  # by somebody else; nothing that is heard of it changes anything any more
+            self._slots.pop(run_id, None)
+            self._publish(found, tuple(found.steps.values()))
 
     def _index(self, steps: Iterable[Step]) -> None:
         for step in steps:

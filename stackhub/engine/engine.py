@@ -57,6 +57,7 @@ class Engine:
     lanes: Lanes
     commands: Commands
     clock: Clock
+    group: TaskGroup  # what runs in it lives until the hub leaves
     installation: str
     started_at: datetime
     revision: int = 0
@@ -87,8 +88,8 @@ class Engine:
 
     def unready(self) -> str:
         """Say why this hub is not ready to be relied on; "" when it is."""
-        if self.store.writer.ailing:
-            return f"the store is away: {self.store.writer.ailing}"
+        if self.store.ailing:
+            return f"the store is away: {self.store.ailing}"
         if self.beat is None or self.clock.now() - self.beat > STALE:
             return "the loop is stale"
         for name, held in self.lanes.open.items():
@@ -221,6 +222,7 @@ async def _assembled(
         lanes=lanes,
         commands=commands,
         clock=clock,
+        group=group,
         installation=installation,
         started_at=clock.now(),
     )

@@ -22,6 +22,7 @@ from stackhub.server.finding import (
     run_named,
     task_named,
 )
+from stackhub.server.patience import read, submit
 from stackhub.server.views import View
 from stackhub.store import shown
 
@@ -101,12 +102,12 @@ async def trigger(
     asked = body or Triggering()
     args = {"pipeline": name, "only": asked.only, "with": asked.options, "trigger": caller.trigger}
     if idempotency_key is None:
-        return await engine.commands.submit("trigger", args, caller.by)
+        return await submit(engine, "trigger", args, caller.by)
     async with cast("anyio.Lock", request.app.state.keys):
-        before = await engine.store.read(partial(shown.asked, key=idempotency_key))
+        before = await read(engine, partial(shown.asked, key=idempotency_key))
         args["idempotency_key"] = idempotency_key
         if before is None:
-            return await engine.commands.submit("trigger", args, caller.by)
+            return await submit(engine, "trigger", args, caller.by)
         if before.args != args:
             raise HTTPException(422, f"Idempotency-Key {idempotency_key} was used for another request")
         return before.result
@@ -184,4 +185,4 @@ async def reload(request: Request) -> View:
 
 
 async def _submit(engine: Engine, caller: Caller, kind: str, args: Mapping[str, Any]) -> View:
-    return await engine.commands.submit(kind, args, caller.by)
+    return await submit(engine, kind, args, caller.by)

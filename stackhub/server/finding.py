@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from stackhub.engine.engine import Engine
 from stackhub.model.run import OpenRun
 from stackhub.server.guard import TRUSTED
+from stackhub.server.patience import read
 from stackhub.store import queries
 from stackhub.store.queries import Known
 
@@ -71,13 +72,13 @@ def pipeline_named(engine: Engine, name: str) -> Known:
 
 async def run_named(engine: Engine, named: str) -> OpenRun:
     """Return the run that an id, or a part of one, names; 404 where there is none, 409 where there are several."""
-    exactly = await engine.store.read(partial(queries.run, run_id=named.upper()))
+    exactly = await read(engine, partial(queries.run, run_id=named.upper()))
     if exactly is not None:
         return exactly
-    found = await engine.store.read(partial(queries.run_ids, beginning=named))
+    found = await read(engine, partial(queries.run_ids, beginning=named))
     if len(found) > 1:
         raise HTTPException(409, f"{named} may mean {', '.join(found)}")
-    open_run = await engine.store.read(partial(queries.run, run_id=found[0])) if found else None
+    open_run = await read(engine, partial(queries.run, run_id=found[0])) if found else None
     if open_run is None:
         raise HTTPException(404, f"no run {named!r}")
     return open_run

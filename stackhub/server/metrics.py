@@ -6,6 +6,7 @@ Counters count what this process has seen: like every counter they begin at 0 wi
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, TypeAlias
@@ -19,8 +20,10 @@ from prometheus_client.registry import Collector
 import stackhub
 from stackhub.clock import Clock
 from stackhub.engine.engine import Engine
+from stackhub.errors import StoreUnavailable
 from stackhub.model.run import RUN_OPEN, OpenRun
 from stackhub.model.step import OPEN, TERMINAL, Step, StepState
+from stackhub.server.patience import read
 from stackhub.store import shown
 from stackhub.store.shown import Counts
 
@@ -104,7 +107,10 @@ class Metrics:
     async def text(self, engine: Engine, *, named: bool) -> bytes:
         """Write all numbers, with or without names."""
         now = engine.clock.now()
-        counts = None if engine.store.writer.ailing else await engine.store.read(shown.counts)
+        counts = None
+        if not engine.store.ailing:
+            with suppress(StoreUnavailable):
+                counts = await read(engine, shown.counts)
         registry = CollectorRegistry()
         registry.register(_Once([*self._counted(named=named), *_asked(engine, counts, now, named=named)]))
         lag = GaugeMetricFamily("stackhub_loop_lag_seconds", "How late the event loop last came round", self.loop_lag)
@@ -153,7 +159,6 @@ def _asked(engine: Engine, counts: Counts | None, now: datetime, *, named: bool)
     calls: Values = Counter({(name, how): many for name, health in lanes.items() for how, many in health.heard.items()})
     circuits: Values = Counter({(name,): int(health.circuit.open) for name, health in lanes.items()})
     lags = {(name,): held.outbox.lag.total_seconds() for name, held in engine.lanes.open.items() if held.outbox}
-    store = engine.store.writer
     found = [
         _gauge("stackhub_info", "Which version this is", ("version",), {(stackhub.__version__,): 1}, named=named),
         _plain("stackhub_ready", "Whether /readyz is 200", not engine.unready()),
@@ -161,8 +166,8 @@ def _asked(engine: Engine, counts: Counts | None, now: datetime, *, named: bool)
         _plain("stackhub_config_revision", "The configuration in force", engine.revision),
         _plain("stackhub_config_refused", "Whether a newer configuration was refused", bool(engine.refused)),
         _plain("stackhub_incidents", "Incidents that last", len(engine.incidents.open)),
-        _plain("stackhub_store_available", "Whether the store answers", not store.ailing),
-        CounterMetricFamily("stackhub_store_commits", "Transactions committed in groups", store.commits),
+        _plain("stackhub_store_available", "Whether the store answers", not engine.store.ailing),
+        CounterMetricFamily("stackhub_store_commits", "Transactions committed in groups", engine.store.writer.commits),
         _gauge("stackhub_runs", "Runs that have not ended", ("pipeline", "state"), runs, named=named),
         _gauge("stackhub_steps", "Steps that have not ended", ("instance", "state"), steps, named=named),
         _counter("stackhub_calls", "Calls to connectors, by how they went", ("instance", "result"), calls, named=named),

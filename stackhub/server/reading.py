@@ -1,6 +1,5 @@
 """The routes that only read. Lists are newest first unless they say otherwise."""
 
-from datetime import timedelta
 from functools import partial
 from typing import Annotated, Final
 
@@ -14,6 +13,7 @@ from stackhub.engine.standin import StandIn
 from stackhub.model.run import OpenRun, RunState
 from stackhub.server import views
 from stackhub.server.finding import RunId, Text, TheEngine, answers, pipeline_named, run_named, task_named
+from stackhub.server.patience import read
 from stackhub.server.views import View
 from stackhub.server.why import why_view
 from stackhub.store import queries, shown
@@ -43,9 +43,7 @@ async def show_pipeline(name: Text, engine: TheEngine) -> View:
 
 
 async def _pipelines(engine: Engine, names: list[str]) -> list[View]:
-    last = await engine.store.read(
-        lambda connection: {name: queries.last_run(connection, pipeline=name) for name in names}
-    )
+    last = await read(engine, lambda connection: {name: queries.last_run(connection, pipeline=name) for name in names})
     now = engine.clock.now()
     return [
         views.pipeline_view(
@@ -64,8 +62,11 @@ async def list_runs(
     before: Annotated[str, Query(pattern=r"^[0-9A-Za-z]*$", max_length=26)] = "",
 ) -> list[View]:
     """List runs; ``before`` is the id of the last one seen."""
-    found = await engine.store.read(
-        partial(queries.runs, pipeline=pipeline, state=state.value if state else "", limit=limit, before=before.upper())
+    found = await read(
+        engine,
+        partial(
+            queries.runs, pipeline=pipeline, state=state.value if state else "", limit=limit, before=before.upper()
+        ),
     )
     return [views.run_view(run, engine.clock.now()) for run in found]
 
@@ -75,9 +76,9 @@ async def show_run(run_id: RunId, engine: TheEngine) -> View:
     """Show a run with its steps and the newest lines of its history."""
     open_run = await run_named(engine, run_id)
     run = open_run.run
-    events = await engine.store.read(partial(queries.events, run_id=run.id))
-    nodes = await engine.store.read(partial(queries.nodes, run_id=run.id))
-    usual = await engine.store.read(partial(queries.usual, pipeline=run.pipeline))
+    events = await read(engine, partial(queries.events, run_id=run.id))
+    nodes = await read(engine, partial(queries.nodes, run_id=run.id))
+    usual = await read(engine, partial(queries.usual, pipeline=run.pipeline))
     return views.show_view(open_run, events, nodes, usual, engine.clock.now())
 
 
@@ -91,10 +92,10 @@ async def list_events(
 ) -> list[View]:
     """List a run's history, oldest first; ``after`` is the id of the last line seen."""
     run = (await run_named(engine, run_id)).run
-    until = engine.clock.now() + timedelta(seconds=wait)
+    until = engine.clock.since_boot() + wait
     while True:
-        lines = await engine.store.read(partial(queries.events, run_id=run.id, after=after))
-        left = (until - engine.clock.now()).total_seconds()
+        lines = await read(engine, partial(queries.events, run_id=run.id, after=after))
+        left = until - engine.clock.since_boot()
         if lines or left <= 0 or engine.board.get(run.id) is None or request.app.state.leaving():
             return [views.event_view(line) for line in lines]
         await engine.board.crier.wait(min(left, 1.0))
@@ -110,7 +111,7 @@ async def explain(
     open_run = await run_named(engine, run_id)
     if task is not None:
         task_named(open_run, task)
-    events = await engine.store.read(partial(queries.events, run_id=open_run.run.id))
+    events = await read(engine, partial(queries.events, run_id=open_run.run.id))
     others = [other.run for other in engine.board.runs(open_run.run.pipeline)]
     return why_view(open_run, task, events=events, lanes=lanes_seen(engine), others=others, now=engine.clock.now())
 
@@ -128,7 +129,7 @@ async def read_log(
     open_run = await run_named(engine, run_id)
     step = open_run.steps[task_named(open_run, task)]
     if step.carried:  # the job ran in another run
-        other = await engine.store.read(partial(queries.run, run_id=step.carried))
+        other = await read(engine, partial(queries.run, run_id=step.carried))
         open_run, step = (other, other.steps[task]) if other and task in other.steps else (open_run, step)
     held = engine.lanes.open.get(step.instance)
     if held is not None and isinstance(held.connector, Logs) and step.handle is not None:
@@ -140,7 +141,7 @@ async def read_log(
             log.exception("bug in a connector", instance=step.instance, verb="read_log")
         else:
             return _log(open_run, task, "job", request.app.state.hide(text), offset, following)
-    events = await engine.store.read(partial(queries.events, run_id=open_run.run.id))
+    events = await read(engine, partial(queries.events, run_id=open_run.run.id))
     whole = views.history(events, task).encode()
     part = whole[offset : offset + most]
     part = part[: part.rfind(b"\n") + 1] or part  # whole lines
@@ -164,7 +165,7 @@ def _log(open_run: OpenRun, task: str, source: str, text: str, offset: int, foll
 @router.get("/incidents", tags=["incidents"])
 async def list_incidents(engine: TheEngine, limit: Limit = 50, *, open: bool = False) -> list[View]:  # noqa: A002 - its name in the query
     """List incidents; ``open``: only those that last."""
-    found = await engine.store.read(queries.open_incidents if open else partial(queries.incidents, limit=limit))
+    found = await read(engine, queries.open_incidents if open else partial(queries.incidents, limit=limit))
     return [views.incident_view(incident) for incident in sorted(found, key=lambda one: one.id, reverse=True)[:limit]]
 
 
@@ -172,10 +173,10 @@ async def list_incidents(engine: TheEngine, limit: Limit = 50, *, open: bool = F
 async def show_incident(incident: Text, engine: TheEngine) -> View:
     """Show an incident with the messages written for it; ``incident`` is its id, or the key of an open one."""
     named = next((one.id for one in engine.incidents.open.values() if one.key == incident), incident)
-    found = await engine.store.read(partial(queries.incident, incident_id=named))
+    found = await read(engine, partial(queries.incident, incident_id=named))
     if found is None:
         raise HTTPException(404, f"no incident {incident!r}")
-    messages = await engine.store.read(partial(shown.outbox, incident=found.id, limit=500))
+    messages = await read(engine, partial(shown.outbox, incident=found.id, limit=500))
     return {**views.incident_view(found), "messages": [views.message_view(one) for one in messages]}
 
 
@@ -186,7 +187,7 @@ async def list_messages(
     limit: Limit = 50,
 ) -> list[View]:
     """List messages to people, whatever became of them."""
-    found = await engine.store.read(partial(shown.outbox, state=state, limit=limit))
+    found = await read(engine, partial(shown.outbox, state=state, limit=limit))
     return [views.message_view(one) for one in found]
 
 
