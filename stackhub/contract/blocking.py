@@ -20,4 +20,4 @@ async def in_thread(work: Callable[[*Args], T], *args: *Args) -> T:
     await anyio.lowlevel.checkpoint()
     with anyio.CancelScope(shield=True):
         found = await asyncio.to_thread(work, *args)
-    return found
+    return found  # noqa: RET504 - inside the block mypy fears that the scope swallows a cancellation
