@@ -54,8 +54,15 @@ def _count(name: str, *, key: bool = False) -> sa.Column[int]:
 
 
 def _partial(name: str, *columns: sa.Column[int] | sa.Column[str], where: str, unique: bool = False) -> sa.Index:
-    condition = sa.text(where)
-    return sa.Index(name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
+    return sa.Index(name, *columns, unique=unique, sqlite_where=sa.text(where))
+
+
+@sa.event.listens_for(metadata, "before_create")
+def _partial_on_postgresql(_: sa.MetaData, connection: sa.Connection, **_more: object) -> None:
+    """Repeat the conditions for PostgreSQL; said above, they would import its whole dialect for SQLite as well."""
+    if connection.dialect.name == "postgresql":
+        for index in (index for table in metadata.tables.values() for index in table.indexes):
+            index.dialect_kwargs["postgresql_where"] = index.dialect_options["sqlite"]["where"]
 
 
 schema = sa.Table(
