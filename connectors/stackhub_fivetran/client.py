@@ -57,6 +57,18 @@ class Account:
         reply = await self._wire.get(path, headers=VERSION, accept={HTTPStatus.NOT_FOUND})
         return (None if reply.status == HTTPStatus.NOT_FOUND else _data(reply)), reply
 
+    async def destination(self, group: str) -> Mapping[str, Any] | None:
+        """Return the destination of a group, which has the group's id; None when there is no such."""
+        path = f"/v1/destinations/{quote(group, safe='')}"
+        reply = await self._wire.get(path, headers=PLAIN, accept={HTTPStatus.NOT_FOUND})
+        return None if reply.status == HTTPStatus.NOT_FOUND else _data(reply)
+
+    async def schemas(self, connection: str) -> Mapping[str, Any] | None:
+        """Return a connection's schema config; None when it has none, as before its first sync."""
+        path = f"/v1/connections/{quote(connection, safe='')}/schemas"
+        reply = await self._wire.get(path, headers=PLAIN, accept={HTTPStatus.NOT_FOUND})
+        return None if reply.status == HTTPStatus.NOT_FOUND else _data(reply)
+
     async def sync(self, connection: str) -> bool:
         """Ask for a sync; returns False when Fivetran says that one is under way (it may also say nothing of it)."""
         path = f"/v1/connections/{quote(connection, safe='')}/sync"

@@ -16,7 +16,6 @@ from stackhub.contract import (
     Finished,
     Found,
     Handle,
-    Health,
     Hint,
     Job,
     Missing,
@@ -29,13 +28,13 @@ from stackhub.contract import (
 )
 from stackhub.wire import Reply
 from stackhub_fivetran import hooks
+from stackhub_fivetran.catalog import Catalogue
 from stackhub_fivetran.client import Account
 from stackhub_fivetran.judge import Sight, judge, see
-from stackhub_fivetran.relations import relations
 from stackhub_fivetran.row import NEVER, Odd, Row, moment
 
 NAMES_KEPT: Final = timedelta(minutes=5)  # how long a name is believed to mean the same id
-SIGHTS_KEPT: Final = timedelta(hours=1)  # after the last look
+SIGHTS_KEPT: Final = 2000  # those looked at last: of jobs that have ended none is asked for again
 
 KEYS: Final = (
     "make a system key at fivetran.com > Account settings > General > System keys, and put it into FIVETRAN_API_KEY "
@@ -55,6 +54,7 @@ class Fivetran:
 
     def __init__(self, account: Account, context: Context, webhook_secret: str) -> None:
         self._account = account
+        self._catalogue = Catalogue(account)
         self._context = context
         self._webhook_secret = webhook_secret
         self._names: dict[str, tuple[str, datetime]] = {}  # name -> id, believed until
@@ -100,8 +100,10 @@ class Fivetran:
             return []
         rows = await self._account.sweep(frozenset(handle["connection"] for handle in handles))
         now = self._context.now()
-        self._sights = {key: sight for key, sight in self._sights.items() if now - sight.looked_at < SIGHTS_KEPT}
-        return [self._answer(handle, rows.get(handle["connection"]), now) for handle in handles]
+        answers = [self._answer(handle, rows.get(handle["connection"]), now) for handle in handles]
+        for key in list(self._sights)[:-SIGHTS_KEPT]:
+            del self._sights[key]
+        return answers
 
     async def find(self, job: Job, baseline: Baseline, key: str) -> Search:
         """Look whether the connection is syncing, or has ended a sync since the baseline."""
@@ -126,8 +128,9 @@ class Fivetran:
             row = Row.read(data)
         except Odd as err:
             return Unknown(raw=str(err))
-        sight = self._sights[handle["key"]] = see(self._sights.get(handle["key"]), row, now)
-        return judge(handle, row, sight, now)
+        sight = see(self._sights.pop(handle["key"], None), row, now)
+        self._sights[handle["key"]] = sight  # put last: the first to be forgotten is the one not asked for longest
+        return judge(handle, row, sight)
 
     async def _look_up(self, name: str) -> Row:
         """Find a connection by its name (Fivetran's schema) or its id, as it is now."""
@@ -150,8 +153,8 @@ class Fivetran:
     # --- what the account holds ---------------------------------------------------------------------------------
 
     async def connections(self) -> Sequence[Connection]:
-        """List every connection; one that cannot be understood is listed as it is, its health unknown."""
-        return [_connection(id_, data) for id_, data in (await self._account.sweep()).items()]
+        """List every connection."""
+        return await self._catalogue.connections()
 
     # --- what is heard from it ----------------------------------------------------------------------------------
 
@@ -201,41 +204,6 @@ def _not_one(name: str, rows: Mapping[str, Mapping[str, Any]], matches: Sequence
     near = difflib.get_close_matches(name, [str(data.get("schema")) for data in rows.values()], n=3)
     meant = f"; did you mean {' or '.join(near)}?" if near else f"; it shows {len(rows)} connections to this key"
     raise Rejected(f"fivetran has no connection named {name}{meant}")
-
-
-def _connection(id_: str, data: Mapping[str, Any]) -> Connection:
-    try:
-        row = Row.read(data)
-    except Odd as err:
-        return Connection(id=id_, name=str(data.get("schema") or id_), health=Health.UNKNOWN, note=str(err))
-    return Connection(
-        id=row.id,
-        name=row.name,
-        health=_health(row),
-        schedule=_schedule(row),
-        note=row.words,
-        url=row.url,
-        last=row.landing,
-        relations=relations(row.service, row.name),
-    )
-
-
-def _health(row: Row) -> Health:
-    if row.paused:
-        return Health.PAUSED
-    states = {"connected": Health.OK, "broken": Health.BROKEN, "incomplete": Health.INCOMPLETE}
-    return states.get(row.setup_state, Health.UNKNOWN)
-
-
-def _schedule(row: Row) -> str:
-    if row.manual:
-        return "manual"
-    if row.frequency is None:
-        return ""
-    if row.daily_at:
-        return f"daily at {row.daily_at} UTC"
-    hours, minutes = divmod(row.frequency, 60)
-    return f"every {row.frequency} min" if minutes else f"every {hours} h"
 
 
 async def _try(name: str, asked: Awaitable[object], remedy: str, detail: str) -> Permission:

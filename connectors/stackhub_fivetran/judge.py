@@ -3,8 +3,9 @@
 Fivetran names no sync and keeps no history, so a sync of ours is over when either timestamp of its connection has
 moved past both of the baseline, and it went well if the good one is the later. Timestamps of Fivetran's are compared
 with each other only. Two ends leave no trace there: a sync that a person cancelled, and a start that got lost. Both
-look like a connection at rest, and are told by how long it has been seen so: these waits are by our own clock, and
-are begun anew by a restart of the hub, which only delays.
+look like a connection at rest, and are told by how long it has been seen so. These waits are by our own clock, which
+may be set, and looks may fail for an hour: only so much counts as seen between two looks. A restart of the hub begins
+them anew. All of this only delays.
 """
 
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from stackhub_fivetran.row import Row, moment
 
 CANCELLED_AFTER: Final = timedelta(minutes=5)  # at rest after it was seen syncing, or paused
 LOST_AFTER: Final = timedelta(minutes=10)  # at rest, and never seen syncing
+BETWEEN: Final = timedelta(minutes=1)  # that at most counts as seen between two looks
 RESTING: Final = frozenset({"scheduled", "paused"})
 
 
@@ -25,31 +27,34 @@ class Sight:
 
     looked_at: datetime
     syncing: bool = False  # seen at it at least once
-    resting_since: datetime | None = None  # when it was first seen at rest, without a break since
+    resting: bool = False  # at the last look
+    rested: timedelta = timedelta()  # how long it was seen at rest, without a break
 
 
 def see(sight: Sight | None, row: Row, now: datetime) -> Sight:
     """Add one look to what was seen before."""
     sight = sight or Sight(looked_at=now)
-    if row.sync_state in RESTING:
-        return replace(sight, looked_at=now, resting_since=sight.resting_since or now)
-    return replace(sight, looked_at=now, resting_since=None, syncing=sight.syncing or row.sync_state == "syncing")
+    if row.sync_state not in RESTING:
+        syncing = sight.syncing or row.sync_state == "syncing"
+        return replace(sight, looked_at=now, resting=False, rested=timedelta(), syncing=syncing)
+    seen = min(max(now - sight.looked_at, timedelta()), BETWEEN) if sight.resting else timedelta()
+    return replace(sight, looked_at=now, resting=True, rested=sight.rested + seen)
 
 
-def judge(handle: Handle, row: Row, sight: Sight, now: datetime) -> Answer:
+def judge(handle: Handle, row: Row, sight: Sight) -> Answer:
     """Say what has become of a job."""
     if handle["operation"] == "wait":
-        return _awaited(handle, row, sight, now)
+        return _awaited(handle, row, sight)
     before = max(moment(handle["succeeded_at"]), moment(handle["failed_at"]))
     if max(row.succeeded, row.failed) > before:
         if row.succeeded <= row.failed:
             return _failed(row)
         if not (handle["operation"] == "resync" and handle["whole"] and row.historical):
             return _landed(row)
-    return _going_on(row) or _at_rest(handle, row, sight, now)
+    return _going_on(row) or _at_rest(handle, row, sight)
 
 
-def _awaited(handle: Handle, row: Row, sight: Sight, now: datetime) -> Answer:
+def _awaited(handle: Handle, row: Row, sight: Sight) -> Answer:
     """Look for the next landing after the last one consumed, whoever brings it; a failure is Fivetran's to mend."""
     after = moment(handle["after"])
     if row.succeeded > after:
@@ -57,7 +62,7 @@ def _awaited(handle: Handle, row: Row, sight: Sight, now: datetime) -> Answer:
     if (answer := _going_on(row)) is not None:
         return replace(answer, must_start_again=False) if isinstance(answer, Deferred) else answer
     if row.paused:
-        return _at_rest(handle, row, sight, now)
+        return _at_rest(handle, row, sight)
     if row.failed > max(after, row.succeeded):
         return Pending(note=f"the last sync failed at {row.failed_at}{_said(row)}")
     return Pending(note=f"waiting for the next sync{_said(row)}")
@@ -82,24 +87,23 @@ def _going_on(row: Row) -> Pending | Deferred | Unknown | None:
     return None if row.sync_state in RESTING else Unknown(raw=f"sync_state {row.sync_state!r}")
 
 
-def _at_rest(handle: Handle, row: Row, sight: Sight, now: datetime) -> Answer:
+def _at_rest(handle: Handle, row: Row, sight: Sight) -> Answer:
     """Judge a connection that does nothing and has nothing to show for it."""
-    rested = now - (sight.resting_since or now)
     if row.setup_state != "connected":
-        if rested > CANCELLED_AFTER:
+        if sight.rested > CANCELLED_AFTER:
             note = f"the connection is {row.setup_state or 'not connected'} at Fivetran{_said(row)}"
             return Finished(outcome=Outcome.FAILED, note=note, retryable=False)
         return Pending(note=f"the connection is {row.setup_state or 'not connected'} at Fivetran{_said(row)}")
     if row.paused:
-        if rested > CANCELLED_AFTER:
+        if sight.rested > CANCELLED_AFTER:
             return Finished(outcome=Outcome.CANCELLED, note="the connection was paused at Fivetran")
         return Pending(note="paused at Fivetran")
     if sight.syncing or handle["joined"]:
-        if rested > CANCELLED_AFTER:
+        if sight.rested > CANCELLED_AFTER:
             note = "the sync stopped without success or failure: cancelled at Fivetran, or its configuration was edited"
             return Finished(outcome=Outcome.CANCELLED, note=note)
         return Pending(note="no longer syncing; waiting for its result")
-    if rested > LOST_AFTER:
+    if sight.rested > LOST_AFTER:
         note = f"no sync was seen within {LOST_AFTER.seconds // 60} minutes of asking for one"
         return Finished(outcome=Outcome.FAILED, note=note)
     return Pending(note="asked for; not syncing yet")

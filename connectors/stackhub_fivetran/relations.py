@@ -1,13 +1,12 @@
-"""What a connection fills in its destination, as far as the list of connections tells.
+"""What a connection fills in its destination. Pure.
 
 A connection is named by its ``schema``, and its service decides what that means. Source: the services' schema formats
-in Fivetran's OpenAPI document (read 2026-11). The tables of a connection stand in ``/v1/connections/{id}/schemas``
-only, one request for each, which nobody may spend on a whole account.
+in Fivetran's OpenAPI document (read 2026-11). Where the name does not tell, ``/v1/connections/{id}/schemas`` does, at
+the price of a request for each connection.
 """
 
-from typing import Final
-
-from stackhub.contract import Relation
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 PREFIXED: Final = frozenset(
     {
@@ -84,9 +83,50 @@ GROUPED: Final = frozenset(
 """Services whose name has a dot before a group of tables, not a table."""
 
 
-def relations(service: str, name: str) -> tuple[Relation, ...]:
-    """Say what a connection fills; nothing when its name does not tell."""
+MAPPED: Final = PREFIXED | GROUPED
+"""Services of which only the schema config says what they fill."""
+
+FLAT: Final = (
+    "maria",
+    "mysql",
+    "singlestore",
+)  # what their services begin with: dbt knows no database above the schema
+
+
+def named(service: str, name: str) -> tuple[tuple[str, str], ...]:
+    """Return (schema, table) as a connection's name tells them, "" for all tables; nothing when it does not tell."""
     if service in PREFIXED:
         return ()
     schema, _, table = name.partition(".")
-    return (Relation("", schema, "" if service in GROUPED else table),)
+    return ((schema, "" if service in GROUPED else table),)
+
+
+def listed(config: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return (schema, table) of all that is loaded by a schema config; its keys are the source's names, not ours.
+
+    A connection that has never synced, and some services, have none or half of one.
+    """
+    return tuple(
+        sorted(
+            {
+                (schema, table)
+                for schema, inner in _enabled(config.get("schemas"))
+                for table, _ in _enabled(inner.get("tables"))
+            }
+        )
+    )
+
+
+def database(destination: Mapping[str, Any]) -> str:
+    """Return what dbt calls the database of a destination; "" where there is none, or nobody says."""
+    if str(destination.get("service") or "").startswith(FLAT):
+        return ""
+    given = destination.get("config")
+    found = (given.get(key) for key in ("project_id", "catalog", "database")) if isinstance(given, Mapping) else ()
+    return next((value for value in found if isinstance(value, str) and value), "")
+
+
+def _enabled(parts: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, part in parts.items() if isinstance(parts, Mapping) else ():
+        if isinstance(part, Mapping) and part.get("enabled") is not False:
+            yield str(part.get("name_in_destination") or name), part

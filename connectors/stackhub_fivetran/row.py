@@ -39,6 +39,7 @@ class Row:
     id: str
     name: str  # Fivetran's `schema`
     service: str
+    group: str  # the destination's id as well
     paused: bool
     manual: bool  # Fivetran starts nothing by itself, not even what it has put off
     setup_state: str
@@ -71,6 +72,7 @@ class Row:
             id=data["id"],
             name=str(data.get("schema") or data["id"]),
             service=str(data.get("service") or ""),
+            group=str(data.get("group_id") or ""),
             paused=data.get("paused") is True or sync_state == "paused",
             manual=data.get("schedule_type") == "manual",
             setup_state=str(status.get("setup_state") or "").lower(),

@@ -79,7 +79,8 @@ class FakeFivetran(Lines):
         if self.most is not None and len(self._recent) >= self.most:
             return _no(HTTPStatus.TOO_MANY_REQUESTS, "TooManyRequests", "API rate limit exceeded")
         self._recent.append(now)
-        wanted = "application/json;version=2" if "/connections" in path else "application/json"
+        of_connections = "/connections" in path and not path.endswith("/schemas")
+        wanted = "application/json;version=2" if of_connections else "application/json"
         if wanted not in headers.get("accept", "").replace(" ", ""):
             return _no(HTTPStatus.NOT_ACCEPTABLE, "UnsupportedAcceptHeader", f"Accept must be {wanted}")
         if method in {"POST", "PATCH"} and not headers.get("content-type", "").startswith("application/json"):
@@ -97,7 +98,7 @@ class FakeFivetran(Lines):
             case ["GET", "v1", "groups"]:
                 return _yes({"items": [{"id": GROUP, "name": "Played"}]})
             case ["GET", "v1", "destinations", found] if found == GROUP:
-                return _yes({"id": GROUP, "group_id": GROUP, "service": "duckdb", "setup_status": "connected"})
+                return self._destination()
             case ["GET", "v1", "connections"]:
                 return self._list(query)
             case ["GET", "v1", "groups", group, "connections"]:
@@ -110,6 +111,12 @@ class FakeFivetran(Lines):
                 return self._one(line, [method, *rest], wanted)
             case _:
                 return _no(HTTPStatus.NOT_FOUND, "NotFound", f"No such resource: {method} {path}")
+
+    def _destination(self) -> Answer:
+        databases = sorted({line.feed.database for line in self.lines.values()})
+        config = {"database": databases[0], "password": "******"} if databases else {}
+        known = {"id": GROUP, "group_id": GROUP, "service": "snowflake", "setup_status": "connected"}
+        return _yes({**known, "config": config})
 
     def _list(self, query: Mapping[str, str]) -> Answer:
         asked = query.get("limit", "100")
@@ -204,5 +211,6 @@ def _schemas(line: Line) -> Answer:
     if not line.feed.tables or line.succeeded is None:
         return _no(HTTPStatus.NOT_FOUND, "NotFound_SchemaConfig", "The connection has never synced its schema")
     tables = {name: {"name_in_destination": name, "enabled": True} for name in line.feed.tables}
-    schema = {"name_in_destination": line.feed.schema, "enabled": True, "tables": tables}
+    dropped = {"not_loaded": {"name_in_destination": "not_loaded", "enabled": False}}
+    schema = {"name_in_destination": line.feed.schema, "enabled": True, "tables": {**tables, **dropped}}
     return _yes({"enable_new_by_default": True, "schema_change_handling": "ALLOW_ALL", "schemas": {"public": schema}})

@@ -1,13 +1,16 @@
 """The list of a Fivetran account: its pages, and what it tells of each connection."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 import stackhub_fivetran
 from stackhub.contract import Health, Job, Relation, Unavailable
+from stackhub.contract.sandbox import Breaks, Fault, Feed
 from stackhub.testing import open_on
-from stackhub_fivetran.relations import relations
+from stackhub_fivetran.catalog import MOST
+from stackhub_fivetran.relations import database, listed, named
 
 connector = stackhub_fivetran.connector
 
@@ -89,22 +92,106 @@ async def test_the_catalogue_tells_health_schedule_and_last_landing(fivetran, ve
     assert (crm.health, crm.schedule, crm.last.mark) == (Health.OK, "every 6 h", "2026-01-01T12:01:01.000000Z")
     assert (shop.health, shop.last) == (Health.PAUSED, None)
     assert (web.health, web.schedule, web.note) == (Health.BROKEN, "manual", "Reauthorize Google")
-    assert crm.relations == (Relation("", "crm", ""),)
+    assert crm.relations == (Relation("shop", "crm", ""),)
     assert "id_crm" in crm.url
 
 
 @pytest.mark.parametrize(
     ("service", "name", "filled"),
     [
-        ("salesforce", "salesforce", (Relation("", "salesforce", ""),)),
-        ("google_sheets", "sheets.budget", (Relation("", "sheets", "budget"),)),
-        ("google_sheets", "sheets.budget.2026", (Relation("", "sheets", "budget.2026"),)),
-        ("s3", "files.invoices", (Relation("", "files", ""),)),
+        ("salesforce", "salesforce", (("salesforce", ""),)),
+        ("google_sheets", "sheets.budget", (("sheets", "budget"),)),
+        ("google_sheets", "sheets.budget.2026", (("sheets", "budget.2026"),)),
+        ("s3", "files.invoices", (("files", ""),)),
         ("postgres", "shop", ()),
     ],
 )
 def test_the_name_of_a_connection_tells_what_it_fills_where_its_service_lets_it(service, name, filled):
-    assert relations(service, name) == filled
+    assert named(service, name) == filled
+
+
+def asked(vendor, what):
+    return [path for _, path in vendor.requests if path.endswith(what)]
+
+
+@pytest.fixture
+def databases(vendor, clock):
+    """Three connections of which only a schema config says what they fill; one of them has never synced."""
+    for name in ("crm", "shop"):
+        line = vendor.line(name)
+        line.service = "postgres"
+        line.feed = replace(line.feed, schema=f"{name}_public", tables=("orders", "users"))
+        vendor.begin(name)
+    vendor.line("web").service = "mysql"
+    clock.advance(61)
+    return vendor
+
+
+async def test_where_the_name_does_not_tell_the_schema_config_does(fivetran, databases):
+    crm, _, web = await fivetran.connections()
+
+    assert crm.relations == (Relation("shop", "crm_public", "orders"), Relation("shop", "crm_public", "users"))
+    assert web.relations == ()
+
+
+async def test_single_connections_are_asked_again_only_after_a_landing(fivetran, databases, clock):
+    first, second = await fivetran.connections(), await fivetran.connections()
+    assert first == second
+    assert len(asked(databases, "/schemas")) == 3
+    assert len(asked(databases, "/destinations/played_group")) == 1
+
+    databases.begin("shop")
+    clock.advance(61)
+    await fivetran.connections()
+    assert asked(databases, "/schemas")[3:] == ["/v1/connections/id_shop/schemas"]
+
+
+async def test_only_so_many_single_connections_are_asked_in_one_listing(fivetran, databases):
+    for number in range(MOST):
+        databases.add(Feed(id=f"id_more_{number}", name=f"more_{number}"))
+        databases.line(f"more_{number}").service = "postgres"
+    await fivetran.connections()
+    assert len(asked(databases, "/schemas")) == MOST
+    await fivetran.connections()
+    assert len(asked(databases, "/schemas")) == MOST + 3
+
+
+@pytest.mark.parametrize("status", [403, 500])
+async def test_what_may_not_be_asked_or_fails_costs_the_tables_only(fivetran, databases, status):
+    databases.faults.append(Fault(breaks=Breaks.STATUS, status=status, path="/(schemas|destinations/.*)$", times=1000))
+    crm, *_ = await fivetran.connections()
+    assert (crm.health, crm.relations) == (Health.OK, ())
+
+    databases.faults.clear()
+    assert status == 403 or (await fivetran.connections())[0].relations[0].schema == "crm_public"
+
+
+@pytest.mark.parametrize("config", [{}, {"schemas": None}, {"schemas": {"a": 1}}, {"schemas": {"a": {"tables": [1]}}}])
+def test_half_a_schema_config_tells_nothing_and_harms_nothing(config):
+    assert listed(config) == ()
+
+
+def test_a_schema_config_tells_what_is_loaded_by_its_name_at_the_destination():
+    tables = {"Orders": {"name_in_destination": "orders", "enabled": True}, "b": {"enabled": False}, "c": {}}
+    loaded = {"name_in_destination": "pg_public", "enabled": True, "tables": tables}
+    config = {"schemas": {"public": loaded, "private": {"enabled": False, "tables": tables}}}
+    assert listed(config) == (("pg_public", "c"), ("pg_public", "orders"))
+
+
+@pytest.mark.parametrize(
+    ("destination", "found"),
+    [
+        ({"service": "snowflake", "config": {"database": "ANALYTICS"}}, "ANALYTICS"),
+        ({"service": "big_query", "config": {"project_id": "acme", "data_set_location": "EU"}}, "acme"),
+        ({"service": "databricks", "config": {"catalog": "main"}}, "main"),
+        ({"service": "mysql_rds_warehouse", "config": {"database": "shop"}}, ""),
+        ({"service": "materialize", "config": {}}, ""),
+        ({"service": "odd", "config": {"database": 7}}, ""),
+        ({}, ""),
+    ],
+)
+def test_the_database_is_where_its_destination_has_it(destination, found):
+    assert database(destination) == found
 
 
 @pytest.mark.parametrize(

@@ -115,10 +115,21 @@ async def test_a_restart_of_the_hub_delays_the_end_of_what_left_no_trace_and_los
     async with open_on(connector, heard, clock=clock) as reborn:
         [answer] = await reborn.poll([handle])
         assert isinstance(answer, Pending)
-        clock.advance(601)
-        [answer] = await reborn.poll([handle])
+        for _ in range(41):
+            clock.advance(15)
+            [answer] = await reborn.poll([handle])
         assert isinstance(answer, Finished)
         assert not answer.ok
+
+
+async def test_a_clock_that_is_set_forward_ends_no_sync(begin, look, vendor, clock):
+    vendor.script("shop", Turn(ends=Ends.CANCELLED))
+    handle = await begin()
+    await look(handle, after=75)
+    clock.advance(timedelta(days=1))
+
+    assert isinstance(await look(handle), Pending)
+    assert (await look(handle, after=315)).outcome is Outcome.CANCELLED
 
 
 async def test_a_sync_goes_on_while_its_connection_is_paused(begin, look, vendor, clock):
