@@ -4,7 +4,6 @@ A start is: the store and its lock, the configuration in force, the open runs, e
 A stop is: claim nothing more, let what is being committed be committed, give the lanes back. Jobs go on meanwhile.
 """
 
-import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -164,7 +163,7 @@ async def _assembled(
     *,
     mute: bool,
 ) -> Engine:
-    installation = await store.call(lambda connection: configure.name_installation(connection, secrets.token_hex(8)))
+    installation = await store.call(lambda connection: configure.name_installation(connection, ids.name()))
     contact = configuration.hub.public_url or ""
     in_force = InForce(configuration)
     board = Board(store, clock, in_force.rules, group)
@@ -184,7 +183,7 @@ async def _assembled(
         directory=configuration.directory,
         state=state,
         contact=contact,
-        owner=secrets.token_hex(8),
+        owner=ids.name(),
     )
     lanes = Lanes(place, group)
     around = Surroundings(

@@ -24,6 +24,10 @@ class Ids:
         self._last = value
         return _encode(value)
 
+    def name(self) -> str:
+        """Return a random name: 16 characters, which say nothing of the time."""
+        return f"{self._rng.getrandbits(64):016x}"
+
 
 def _encode(value: int) -> str:
     letters = []

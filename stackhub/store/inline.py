@@ -35,7 +35,7 @@ class InlineWriter:
         self._again = again
         self._queue: deque[Work] = deque()
         self._closed = False
-        self._committer = Committer(engine, settle, seal=Seal(engine, mark), point=point)
+        self._committer = Committer(engine, settle, seal=Seal(mark, now=lambda: 0.0), point=point)
         self._under_way: Iterator[None] | None = None
 
     @property
@@ -67,6 +67,12 @@ class InlineWriter:
             for _ in self._next():
                 self._committer.give_up()
             self._under_way = None
+        self._committer.close()
+
+    def drop(self) -> None:
+        """Let go of the database, and commit nothing more: for a hub that is dead."""
+        self._closed = True
+        self._queue.clear()
         self._committer.close()
 
     def _put(self, work: Work) -> None:
