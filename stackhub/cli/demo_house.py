@@ -50,13 +50,6 @@ _DEADLINE: Final = re.compile(r"(?<=max_duration: )\w+")
 
 
 @runtime_checkable
-class Calls(Protocol):
-    """A fake vendor that sends webhooks."""
-
-    hook: str
-
-
-@runtime_checkable
 class Signs(Protocol):
     """A fake vendor that signs them; it names the secret among its variables."""
 
@@ -232,7 +225,7 @@ def _log(path: Path, redactor: Redactor) -> Iterator[None]:
 def _connect(stage: Stage, configuration: Configuration, hub_url: str) -> None:
     """Register the daemon's webhooks with the vendors: a path that holds a secret where they sign nothing."""
     for name, vendor in stage.vendors.items():
-        if isinstance(vendor, Calls) and name in configuration.instances:
+        if isinstance(vendor, SyncVendor) and name in configuration.instances:
             token = getattr(configuration.instances[name].settings, "webhook_token", None)
             vendor.hook = f"{hub_url}/hooks/{name}{f'/{token.get_secret_value()}' if token else ''}"
 

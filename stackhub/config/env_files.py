@@ -3,6 +3,9 @@
 The syntax is dotenv's: ``KEY=value``, ``export KEY=value``, quotes (which may span lines), ``# comments`` after a
 blank; a ``#`` inside a value stays. Nothing is interpolated: ``${OTHER}`` in a value is kept as it is, with a warning,
 since a password may look like that.
+
+A file that says ``# stackhub: public`` in a line of its own holds nothing that others may not read: keys of a sandbox,
+kept in a repository that keeps no file modes.
 """
 
 import io
@@ -21,6 +24,7 @@ from stackhub.config.findings import Findings
 MOST_BYTES: Final = 1_000_000
 HUB: Final = "stackhub"
 _KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PUBLIC: Final = re.compile(r"^#[ \t]*stackhub:[ \t]*public[ \t]*\r?$", re.MULTILINE)
 _INSTANCE: Final = re.compile(r"[a-z0-9_]+(\.[a-z0-9_-]+)?")
 
 
@@ -37,6 +41,7 @@ class EnvFile:
     """What one env file holds; what is empty (``KEY=``) counts as not given, but is known."""
 
     path: Path
+    public: bool = False  # it says that anybody may read it
     entries: dict[str, Entry] = field(default_factory=dict)
 
     @property
@@ -68,8 +73,8 @@ def instance_of(path: Path, findings: Findings) -> tuple[str, str] | None:
 
 def read_env_file(path: Path, findings: Findings) -> EnvFile:
     """Read one file; what cannot be read is a problem with its line, and the rest is read all the same."""
-    file = EnvFile(path=path)
     text = _text(path, findings)
+    file = EnvFile(path=path, public=_PUBLIC.search(text) is not None)
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         findings.wrong(f"{file.name}:{line}", "holds a NUL character")
@@ -84,10 +89,10 @@ def read_env_file(path: Path, findings: Findings) -> EnvFile:
 
 
 def warn_of_readers(file: EnvFile, secrets: Iterable[str], findings: Findings) -> None:
-    """Warn where others may read a file that holds one of these keys."""
+    """Warn where others may read a file that holds one of these keys, unless it is meant for them."""
     kept = [key for key in secrets if key in file.entries and file.entries[key].value]
     mode = file.path.stat().st_mode
-    if not kept or not mode & (stat.S_IRGRP | stat.S_IROTH):
+    if file.public or not kept or not mode & (stat.S_IRGRP | stat.S_IROTH):
         return
     whom = "everyone on this machine" if mode & stat.S_IROTH else "its whole group"
     command = f"chmod 600 {shlex.quote(str(file.path))}"

@@ -20,14 +20,13 @@ from stackhub.config.findings import Findings
 from stackhub.config.hiding import to_hide
 from stackhub.config.nearest import hint
 from stackhub.config.shape import Fault, faults_of, secrets_in, takes_secret
-from stackhub.contract import Settings
+from stackhub.contract import Settings, looks_secret
 
 S = TypeVar("S", bound=Settings)
 
 _NOWHERE: Final = "\0"  # no variable of a process can begin so: pydantic-settings finds nothing of its own
 _LISTS: Final = frozenset({"list_type", "tuple_type", "set_type", "frozen_set_type"})
 _MAPPINGS: Final = frozenset({"dict_type", "mapping_type"})
-_LONG_ENOUGH: Final = 8  # a further variable is hidden from this length on: `DBT_THREADS=4` must not hide every 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,11 +100,11 @@ def resolve(
     if made is None or layers.failed:
         return Resolved(given=given)
     named = [secret for loc, secret in secrets_in(made) if loc[:1] != ("further",)]
-    secrets = [*named, *(text for text in further.values() if len(text) >= _LONG_ENOUGH)]
+    hiding = {key: text for key, text in further.items() if looks_secret(text)}
     if source.file is not None:
         held = {str(loc[0]) for loc, _ in secrets_in(made)}
-        warn_of_readers(source.file, [*(layers.keys[name] for name in held if name in layers.keys), *further], findings)
-    return Resolved(settings=made, secrets=to_hide(secrets), given=given)
+        warn_of_readers(source.file, [*(layers.keys[name] for name in held if name in layers.keys), *hiding], findings)
+    return Resolved(settings=made, secrets=to_hide([*named, *hiding.values()]), given=given)
 
 
 class _Layers:

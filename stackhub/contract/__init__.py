@@ -52,6 +52,7 @@ from stackhub.contract.values import (
     StartIs,
     Unclear,
     Unknown,
+    looks_secret,
 )
 from stackhub.errors import (
     ConfigError,
@@ -125,5 +126,6 @@ __all__ = [
     "Unsure",
     "Webhook",
     "in_thread",
+    "looks_secret",
     "open_gate",
 ]

@@ -135,7 +135,9 @@ class FakeVendor(Protocol):
 
 @runtime_checkable
 class SyncVendor(FakeVendor, Protocol):
-    """A vendor of syncs."""
+    """A vendor of syncs, which calls a webhook when one ends."""
+
+    hook: str  # the URL of the webhook, "" for none; may be set at any time
 
     def add(self, feed: Feed) -> None:
         """Add a connection."""
@@ -143,6 +145,10 @@ class SyncVendor(FakeVendor, Protocol):
 
     def script(self, connection: str, *turns: Turn) -> None:
         """Say what the next syncs of a connection (by id or name) do; replaces what was left of an older script."""
+        ...
+
+    def begin(self, connection: str) -> object:
+        """Begin a sync of a connection (by id or name) as the vendor's own schedule, or a person there, would."""
         ...
 
     def started(self, connection: str) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -13,6 +13,8 @@ from stackhub.model.landing import Landing
 from stackhub.model.node import Node
 from stackhub.model.relation import Relation
 from stackhub.model.words import Severity
+
+SHORTEST_SECRET: Final = 8  # characters
 
 Json: TypeAlias = Any
 """A JSON value."""
@@ -38,6 +40,15 @@ class Settings(BaseSettings):
 
     further_variables: ClassVar[bool] = False
     model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+def looks_secret(value: str) -> bool:
+    """Say whether a further variable is blotted out of what people read: what nobody has declared may be a password.
+
+    But for words too short to be one (``4``, ``dev``), and for relative paths (``../data``): hiding those would make
+    errors unreadable and keep nothing safe.
+    """
+    return len(value) >= SHORTEST_SECRET and not value.startswith(("./", "../"))
 
 
 class Options(BaseModel):

@@ -1,16 +1,15 @@
 """Keeps secrets out of what is read from a job's files, since a program may say anything about its environment."""
 
 from collections.abc import Iterable
-from typing import Final
 
-SHORTEST: Final = 8  # characters: what is shorter ("4", "dev") is too often no secret but a word of the log
+from stackhub.contract import looks_secret
 
 
 class Blot:
     """Puts stars over some texts. As many as there were bytes, so that offsets into a file stay what they are."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        values = {secret.encode() for secret in secrets if len(secret) >= SHORTEST}
+        values = {secret.encode() for secret in secrets if looks_secret(secret)}
         self._values = sorted(values, key=len, reverse=True)
 
     @property

@@ -6,6 +6,8 @@
              {"connection": "shop_crm", "turns": [{"ends": "badly", "seconds": 2, "reason": "quota"}]}
              {"fault": {"breaks": "status", "status": 503, "times": 3, "path": "/sync$"}}
              {"feed": {"id": "calm_river", "name": "erp", "tables": ["invoices"]}}
+             {"connection": "shop_crm", "begin": true}       a sync of the vendor's own schedule
+             {"hook": "http://127.0.0.1:8787/hooks/fivetran"}
     DELETE /_sandbox/<name>   forget the faults that are left
 
 `Turn`, `Fault` and `Feed` of `stackhub.contract.sandbox` say what each key means.
@@ -39,6 +41,8 @@ class Order(BaseModel):
 
     connection: str = ""
     turns: tuple[Turn, ...] = ()
+    begin: bool = False
+    hook: str | None = None
     fault: Fault | None = None
     feed: Feed | None = None
 
@@ -91,24 +95,41 @@ def _read(body: bytes) -> Order:
 
 def _follow(stage: "Stage", name: str, order: Order) -> None:
     vendor = stage.vendors[name]
-    if not (order.connection or order.fault or order.feed):
-        raise _Wrong(HTTPStatus.BAD_REQUEST, "says nothing: give connection and turns, fault, or feed")
-    if (order.connection or order.feed) and not isinstance(vendor, SyncVendor):
-        raise _Wrong(HTTPStatus.BAD_REQUEST, f"{name} runs no syncs: give a fault")
+    of_syncs = order.connection or order.feed or order.hook is not None
+    if not (of_syncs or order.fault):
+        raise _Wrong(HTTPStatus.BAD_REQUEST, "says nothing: give connection and turns, fault, feed, or hook")
+    if order.fault:
+        _check(order.fault)
+    if of_syncs:
+        if not isinstance(vendor, SyncVendor):
+            raise _Wrong(HTTPStatus.BAD_REQUEST, f"{name} runs no syncs: give a fault")
+        _sync(stage, name, vendor, order)
+    if order.fault:
+        vendor.faults.append(order.fault)
+
+
+def _sync(stage: "Stage", name: str, vendor: SyncVendor, order: Order) -> None:
+    """Follow what concerns a vendor's syncs."""
     if order.feed:
         stage.add(name, order.feed)
-    if order.connection and isinstance(vendor, SyncVendor):
+    if order.connection:
         known = [feed for feed in stage.feeds(name) if order.connection in {feed.id, feed.name}]
         if not known:
             names = ", ".join(feed.name for feed in stage.feeds(name)) or "none"
             raise _Wrong(HTTPStatus.NOT_FOUND, f"{name} has no connection {order.connection!r}: {names}")
-        vendor.script(known[0].id, *order.turns)
-    if order.fault:
-        try:
-            re.compile(order.fault.path)
-        except re.error as err:
-            raise _Wrong(HTTPStatus.BAD_REQUEST, f"fault.path: no regular expression: {err}") from err
-        vendor.faults.append(order.fault)
+        if order.turns or not order.begin:
+            vendor.script(known[0].id, *order.turns)
+        if order.begin:
+            vendor.begin(known[0].id)
+    if order.hook is not None:
+        vendor.hook = order.hook
+
+
+def _check(fault: Fault) -> None:
+    try:
+        re.compile(fault.path)
+    except re.error as err:
+        raise _Wrong(HTTPStatus.BAD_REQUEST, f"fault.path: no regular expression: {err}") from err
 
 
 def _shown(stage: "Stage", name: str, vendor: FakeVendor) -> dict[str, Any]:

@@ -1,9 +1,12 @@
 """The configuration as a compiler sees it, and as its accounts see it."""
 
+import shutil
+
 import pytest
 
 from stackhub.cli.check import _match
 from stackhub.contract import Connection, Health
+from stackhub.sandbox import demo_directory
 
 
 def test_a_good_configuration_is_counted(stackhub):
@@ -36,6 +39,14 @@ def test_what_is_allowed_and_yet_odd_is_a_warning(stackhub, directory):
     assert "pipelines/shop.yaml: warning: nobody is told when shop fails: add alerts" in shown.err
     places = {warning["place"] for warning in stackhub("check", "--json").json["warnings"]}
     assert places == {"dbt.env", "pipelines/broken.yaml", "pipelines/long.yaml", "pipelines/shop.yaml"}
+
+
+def test_the_demo_as_a_repository_brings_it_is_good_and_warned_of_nothing(stackhub, tmp_path_factory):
+    demo = shutil.copytree(demo_directory(), tmp_path_factory.mktemp("clone") / "demo")
+    for path in demo.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    shown = stackhub("--config", str(demo), "check")
+    assert (shown.code, shown.out, shown.err) == (0, "1 pipeline, 5 instances: good\n", "")
 
 
 def test_a_notifier_with_an_env_file_is_whom_pipelines_tell_that_name_nobody(stackhub, directory):

@@ -178,16 +178,20 @@ def test_value_and_file_in_one_layer_are_a_problem_and_in_two_are_not(house):
 
 
 def test_further_variables_go_through_as_secrets_and_as_they_are_written(house):
-    house.write(mill="MILL_TARGET=prod\nWAREHOUSE_PASSWORD=pass-word-1\nKEY_FILE=/key\nTHREADS=4\n")
+    house.write(
+        mill="MILL_TARGET=prod\nWAREHOUSE_PASSWORD=pass-word-1\nKEY_FILE=/key\nTHREADS=4\nDATA=../data/shop\nHERE=./data/shop\n"
+    )
     instance = house.read().instances["mill"]
     assert instance.settings.target == "prod"
     assert {key: value.get_secret_value() for key, value in instance.settings.further.items()} == {
         "WAREHOUSE_PASSWORD": "pass-word-1",
         "KEY_FILE": "/key",
         "THREADS": "4",
+        "DATA": "../data/shop",
+        "HERE": "./data/shop",
     }
     assert all(isinstance(value, SecretStr) for value in instance.settings.further.values())
-    assert instance.secrets == ("pass-word-1",)  # hiding every "4" would make logs unreadable
+    assert instance.secrets == ("pass-word-1",)  # hiding every "4", or where things are, would make logs unreadable
 
 
 def test_the_process_environment_wins_for_further_variables_of_the_default_instance_only(house):
@@ -231,7 +235,7 @@ def test_a_file_with_a_secret_that_others_can_read_is_warned_of_with_the_command
 def test_a_path_with_blanks_is_quoted_in_the_command(tmp_path, house):
     house.root = tmp_path / "my conf"
     house.root.mkdir()
-    file = house.put("mill.env", "SECRET=x1\n")
+    file = house.put("mill.env", "SECRET=opens-all\n")
     file.chmod(0o644)
     assert house.warnings() == [
         f"mill.env: holds SECRET and can be read by everyone on this machine: chmod 600 '{file}'"
@@ -239,12 +243,26 @@ def test_a_path_with_blanks_is_quoted_in_the_command(tmp_path, house):
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("tap.env", "TAP_PAGE=1\n"), ("tap.env", "TAP_API_KEY=\n"), ("mill.env", "#\n")]
+    ("name", "text"),
+    [
+        ("tap.env", "TAP_PAGE=1\n"),
+        ("tap.env", "TAP_API_KEY=\n"),
+        ("mill.env", "#\n"),
+        ("mill.env", "DATA=../data/shop\n"),
+        ("mill.env", "# Of the sandbox.\r\n# stackhub: public\r\nPASSWORD=opens-nothing\r\n"),
+        ("mill.env", "PASSWORD=opens-nothing\n#stackhub:public"),
+    ],
 )
 def test_a_file_without_a_secret_may_be_read_by_all(house, name, text):
     house.environ["TAP_API_KEY"] = "from-environment"
     house.put(name, text).chmod(0o644)
     assert house.warnings() == []
+
+
+@pytest.mark.parametrize("text", ["PASSWORD='# stackhub: public'\n", "# not stackhub: public\nPASSWORD=opens-all\n"])
+def test_only_a_line_of_its_own_makes_a_file_public(house, text):
+    house.put("mill.env", text).chmod(0o644)
+    assert "holds PASSWORD and can be read by everyone" in house.warnings()[0]
 
 
 def test_instances_whose_variables_would_be_mixed_up_are_a_problem(house):

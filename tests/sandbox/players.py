@@ -40,6 +40,8 @@ class Syncs(Player):
         super().__init__(name, world)
         self.added = []
         self.scripts = {}
+        self.begun = []
+        self.hook = ""
         self.ticking = anyio.Event()
         self.stopped = False
 
@@ -48,6 +50,9 @@ class Syncs(Player):
 
     def script(self, connection, *turns):
         self.scripts[connection] = turns
+
+    def begin(self, connection):
+        self.begun.append(connection)
 
     def started(self, connection):
         return 3

@@ -40,6 +40,20 @@ async def test_no_turns_clear_a_script():
     assert vendors["tiny"].scripts == {"calm_harbour": ()}
 
 
+async def test_a_sync_of_the_vendors_own_schedule_is_begun_and_no_script_is_lost():
+    async with a_desk() as (vendors, client):
+        await client.post("/_sandbox/tiny", json={"connection": "shop_crm", "begin": True})
+    assert vendors["tiny"].begun == ["calm_harbour"]
+    assert vendors["tiny"].scripts == {}
+
+
+async def test_a_webhook_is_registered_and_taken_back():
+    async with a_desk() as (vendors, client):
+        for hook in ("http://127.0.0.1:8787/hooks/tiny", ""):
+            await client.post("/_sandbox/tiny", json={"hook": hook})
+            assert vendors["tiny"].hook == hook
+
+
 async def test_a_planned_fault_strikes():
     fault = {"breaks": "status", "status": 503, "path": "/v1/", "headers": {"retry-after": "7"}, "body": "later"}
     async with a_desk() as (_, client):
@@ -92,6 +106,7 @@ async def test_what_a_vendor_has_seen_and_shown_can_be_read():
         ("tiny", {}, 400, "says nothing"),
         ("tiny", {"fault": {"breaks": "status", "path": "("}}, 400, "fault.path: no regular expression"),
         ("chat", {"connection": "shop_crm", "turns": [{}]}, 400, "chat runs no syncs"),
+        ("chat", {"hook": ""}, 400, "chat runs no syncs"),
         ("mail", {"fault": {"breaks": "before"}}, 404, "no vendor 'mail' here: chat, tiny"),
     ],
 )
