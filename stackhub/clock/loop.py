@@ -136,7 +136,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self, callback: Callable[[*Args], object], *args: *Args, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
         """Run a callback at the next turn."""
-        context = context or contextvars.copy_context()
+        context = contextvars.copy_context() if context is None else context  # an empty one is false
         handle = asyncio.Handle(callback, args, self, context)
         self._ready.append((handle, callback, args, context))
         return handle
@@ -161,7 +161,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self, when: float, callback: Callable[[*Args], object], *args: *Args, context: contextvars.Context | None = None
     ) -> asyncio.TimerHandle:
         """Run a callback at a place on the time line; of those due at once, the one asked for first goes first."""
-        context = context or contextvars.copy_context()
+        context = contextvars.copy_context() if context is None else context  # an empty one is false
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         if when < math.inf:
             timer: _Timer = (when, next(self._order), handle, (handle, callback, args, context))
@@ -184,7 +184,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     ) -> NumberedTask[T]:
         """Return a task."""
         number = next(self._numbers)
-        context = context or contextvars.copy_context()
+        context = contextvars.copy_context() if context is None else context  # an empty one is false
         named = f"Task-{number}" if name is None else str(name)
         task: NumberedTask[T] = NumberedTask(coro, loop=self, name=named, number=number, context=context)
         self._tasks[number] = task

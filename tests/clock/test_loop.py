@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from contextlib import asynccontextmanager
+from contextvars import Context, ContextVar
 from datetime import UTC, datetime, timedelta
 
 import anyio
@@ -87,6 +88,17 @@ def test_one_step_is_the_code_between_two_awaits():
         assert heard == list("abc")[:nth]
     loop.step()
     assert loop.next_at() is None
+
+
+def test_a_task_keeps_its_context_even_one_with_nothing_in_it():
+    loop, word = VirtualLoop(), ContextVar("word")
+
+    async def say():
+        token = word.set("a")
+        await asyncio.sleep(0)
+        word.reset(token)
+
+    loop.run_until_complete(loop.create_task(say(), context=Context()))
 
 
 def test_what_a_callback_raises_comes_out_of_the_step():
