@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 JUMP: Final = timedelta(seconds=5)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Clock(Protocol):
@@ -34,19 +35,40 @@ class WallClock:
         return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-class JumpWatch:
-    """Notices that the wall clock was set: it drifted from the steady one by more than `JUMP`."""
+class Believed:
+    """A wall clock that is not believed when it jumps until `believe` is called, so that nothing is measured across it.
+
+    It follows one that is slewed. After a jump it goes on as if there had been none: whoever attends it says when
+    everything that waits by it has been told.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._offset = self._read()
+        wall, steady = self._read()
+        self._offset = wall - steady
 
-    def _read(self) -> timedelta:
-        boot = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=self._clock.since_boot())
-        return self._clock.now() - boot
+    def now(self) -> datetime:
+        """Return the wall time, as far as it is believed."""
+        wall, steady = self._read()
+        if abs(wall - steady - self._offset) > JUMP:
+            return steady + self._offset
+        self._offset = wall - steady
+        return wall
 
-    def look(self) -> timedelta | None:
-        """Return by how much the clock was set since the last look; None when it was not."""
-        offset = self._read()
-        jump, self._offset = offset - self._offset, offset
-        return jump if abs(jump) > JUMP else None
+    def since_boot(self) -> float:
+        """Return seconds that only grow."""
+        return self._clock.since_boot()
+
+    def believe(self) -> timedelta:
+        """Believe the wall clock as it stands; return by how much it has jumped, zero where it has not."""
+        for _ in range(2):  # a process that is stopped between reading two clocks sees a jump, but not twice
+            wall, steady = self._read()
+            by = wall - steady - self._offset
+            if abs(by) <= JUMP:
+                return timedelta()
+        self._offset += by
+        return by
+
+    def _read(self) -> tuple[datetime, datetime]:
+        """Return the wall time, and a time of day that runs on from the machine's start."""
+        return self._clock.now(), _EPOCH + timedelta(seconds=self._clock.since_boot())

@@ -7,10 +7,11 @@ A run ends if and only if all its steps have.
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from stackhub.decide.ends import Rule
+from stackhub.decide.jump import shifted
 from stackhub.decide.step import Heard, heard, stop
 from stackhub.model.landing import Landing
 from stackhub.model.pipeline import Pipeline, Task
@@ -47,7 +48,15 @@ class Back:
     instance: str
 
 
-Order: TypeAlias = Begin | Cancel | Skip | Back
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Jumped:
+    """The wall clock was set; these instances' steps are measured by it."""
+
+    by: timedelta
+    instances: AbstractSet[str]
+
+
+Order: TypeAlias = Begin | Cancel | Skip | Back | Jumped
 """What people, and the engine, may ask of a run."""
 
 
@@ -107,6 +116,10 @@ def decide(before: OpenRun, told: Sequence[Heard | Order], rules: Mapping[str, R
                 )
             case Back(instance=instance):
                 steps = {name: _tried_now(step, instance, now) for name, step in steps.items()}
+            case Jumped(by=by, instances=instances):
+                steps = {
+                    name: shifted(step, by) if step.instance in instances else step for name, step in steps.items()
+                }
             case _:
                 pass
     run, steps = _carried_on(before.pipeline, run, steps, now)

@@ -152,15 +152,24 @@ class Board:
         slot = self._slots.get(run_id)
         if slot is None:
             return None
+        done, failure = self._say(slot, items)
+        await done.wait()
+        if failure:
+            raise failure[0]
+        return slot.open
+
+    def tell_all(self, order: Order) -> None:
+        """Tell every open run something, before whatever it hears from now on; waits for nothing."""
+        for slot in self._slots.values():
+            self._say(slot, (order,))
+
+    def _say(self, slot: _Slot, items: Sequence[Item]) -> tuple[anyio.Event, list[BaseException]]:
         done, failure = anyio.Event(), list[BaseException]()
         slot.told.append((items, done, failure))
         if not slot.busy:
             slot.busy = True
             self._group.start_soon(self._decide, slot)
-        await done.wait()
-        if failure:
-            raise failure[0]
-        return slot.open
+        return done, failure
 
     async def _decide(self, slot: _Slot) -> None:
         while slot.told:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -15,16 +16,17 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
-from stackhub.clock import Clock, WallClock
+from stackhub.clock import Believed, Clock, WallClock
 from stackhub.config.read import Configuration
 from stackhub.decide.incident import Voice
-from stackhub.engine import retention
+from stackhub.engine import jumps, retention
 from stackhub.engine.births import Births
 from stackhub.engine.board import Board
 from stackhub.engine.commands import Commands, watch_inbox
 from stackhub.engine.deadlines import Deadlines
 from stackhub.engine.incidents import Incidents
 from stackhub.engine.inforce import InForce
+from stackhub.engine.jumps import Jumps
 from stackhub.engine.keeper import RunKeeper, Surroundings
 from stackhub.engine.lanes import Lanes
 from stackhub.engine.opening import Place
@@ -37,7 +39,6 @@ from stackhub.store import configure, queries
 from stackhub.store.store import Store
 
 log = structlog.get_logger()
-PULSE: Final = 1.0  # seconds between beats of the loop; `/readyz` looks at the last
 STALE: Final = timedelta(seconds=30)
 ANSWERS: Final = 0.5  # of the grace, for the answers to calls under way when the hub leaves
 GIVING_BACK: Final = 5.0  # seconds
@@ -55,12 +56,13 @@ class Engine:
     deadlines: Deadlines
     lanes: Lanes
     commands: Commands
+    jumps: Jumps
     clock: Clock
     group: TaskGroup  # what runs in it lives until the hub leaves
     installation: str
     started_at: datetime
     revision: int = 0
-    beat: datetime | None = None
+    beat: datetime | None = None  # of the loop; `/readyz` looks at it
     refused: str = ""  # why the newest edit of the configuration is not in force
     faults: Mapping[str, str] = field(default_factory=dict)
 
@@ -131,11 +133,11 @@ async def attend(
     A block that ends by itself lets calls under way be answered, for a share of the hub's grace. One that is cancelled,
     or fails, does not: what had no answer then is looked for by the next hub.
     """
-    clock, ids = clock or WallClock(), ids or Ids()
+    clock, ids = Believed(clock or WallClock()), ids or Ids()
     async with anyio.create_task_group() as group:
         engine = await _assembled(configuration, store, environ, state, clock, ids, group, mute=mute)
         async with anyio.create_task_group() as loops:
-            loops.start_soon(_pulse, engine)
+            loops.start_soon(engine.jumps.run, partial(_pulse, engine))
             loops.start_soon(engine.deadlines.run)
             loops.start_soon(engine.lanes.run)
             loops.start_soon(watch_inbox, engine.commands)
@@ -157,7 +159,7 @@ async def _assembled(
     store: Store,
     environ: Mapping[str, str],
     state: Path,
-    clock: Clock,
+    clock: Believed,
     ids: Ids,
     group: TaskGroup,
     *,
@@ -220,15 +222,20 @@ async def _assembled(
         deadlines=deadlines,
         lanes=lanes,
         commands=commands,
+        jumps=Jumps(
+            clock, store, board, lanes.epochs.keys, lanes.measures, partial(_ring_all, lanes, scheduler, deadlines)
+        ),
         clock=clock,
         group=group,
         installation=installation,
         started_at=clock.now(),
     )
+    alone = store.engine.dialect.name == "sqlite"  # its lock was free, so no call of a hub before us is under way
+    if alone:
+        await store.call(partial(jumps.reckon, now=clock.now()))
     incidents.load(await store.read(queries.open_incidents))
     found = await store.read(queries.open_runs)
     await engine.apply(configuration)
-    alone = store.engine.dialect.name == "sqlite"  # its lock was free, so no call of a hub before us is under way
     for open_run in found:
         board.adopt(_survivor(open_run, clock.now()) if alone else open_run)
     await lanes.tidy()
@@ -267,8 +274,14 @@ def _ringer(board: Board, lanes: Lanes, deadlines: Deadlines) -> Callable[[OpenR
     return ring
 
 
-async def _pulse(engine: Engine) -> None:
+def _pulse(engine: Engine) -> None:
     """Show that the loop goes round."""
-    while True:
-        engine.beat = engine.clock.now()
-        await anyio.sleep(PULSE)
+    engine.beat = engine.clock.now()
+
+
+def _ring_all(lanes: Lanes, scheduler: Scheduler, deadlines: Deadlines) -> None:
+    for name in lanes.open:
+        lanes.ring(name)
+    lanes.ring_outboxes()
+    scheduler.bell.ring()
+    deadlines.bell.ring()

@@ -36,7 +36,7 @@ class LaneGate:
 
     def __init__(self, instance: str, clock: Clock, *, rate: float, burst: int, tokens: float = 0.0) -> None:
         """``tokens``: how many requests may go at once now."""
-        self.not_before: datetime | None = None
+        self._rests_until: float | None = None  # since boot: no clock that is set makes it shorter, or longer
         self.lost = ""  # why the lane is not ours any more; "" while it is
         self.lease_until: Callable[[], float] = lambda: float("inf")  # on the clock that only grows
         self._instance = instance
@@ -46,6 +46,17 @@ class LaneGate:
         self._tokens = min(tokens, self._burst)
         self._filled_at = clock.since_boot()
         self._queue = anyio.Lock()
+
+    @property
+    def not_before(self) -> datetime | None:
+        """Return until when the vendor wants to be left alone; None when he does not."""
+        rest = self.rest()
+        return self._clock.now() + rest if rest > timedelta() else None
+
+    @not_before.setter
+    def not_before(self, at: datetime | None) -> None:
+        wait = timedelta() if at is None else at - self._clock.now()
+        self._rests_until = self._clock.since_boot() + wait.total_seconds() if wait > timedelta() else None
 
     @property
     def tokens(self) -> float:
@@ -105,6 +116,6 @@ class LaneGate:
 
     def rest(self) -> timedelta:
         """Return how long the vendor wants to be left alone from now."""
-        if self.not_before is None:
+        if self._rests_until is None:
             return timedelta()
-        return max(self.not_before - self._clock.now(), timedelta())
+        return max(timedelta(seconds=self._rests_until - self._clock.since_boot()), timedelta())

@@ -67,6 +67,12 @@ class LaneHealth:
         await self.store.apply(Transaction().add(Op(tx.LANE_RESTS, row)))
         return True
 
+    def jumped(self, by: timedelta) -> None:
+        """Go on measuring by a wall clock that was set."""
+        circuit = self.circuit
+        moved = {name: at + by for name in ("since", "open_until") if (at := getattr(circuit, name)) is not None}
+        self.circuit = replace(circuit, **moved)
+
     def mended(self) -> None:
         """Somebody has changed the settings: try at once, however long the account was to be left alone."""
         if self.circuit.open:

@@ -30,7 +30,7 @@ from stackhub.model.step import AT_WORK, Step, StepState
 log = structlog.get_logger()
 IDLE: Final = 30.0  # seconds between looks when nothing is due
 NAP: Final = 5.0  # at most, while anything is open: a clock that was set is noticed within this
-SILENT: Final = timedelta(minutes=1)  # a lane that cannot be asked for so long tells its steps
+SILENT: Final = 60.0  # seconds; a lane that cannot be asked for so long tells its steps
 CALL: Final = timedelta(seconds=30)  # for an operation that its connector does not know any more
 AT_ONCE: Final = datetime.min.replace(tzinfo=UTC)
 BEGINS: Final = frozenset({StepState.READY, StepState.STARTING})
@@ -57,7 +57,7 @@ class Lane:
     busy: UnderWay = field(default_factory=UnderWay)  # keys of steps that a call is about, and the sweep
     _next_sweep: float | None = 0.0  # since boot, so that no clock that is set puts it off; at first: at once
     _swept_at: datetime = AT_ONCE
-    _silent_since: datetime | None = None  # since when sweeps fail
+    _silent_since: float | None = None  # since boot: since when sweeps fail
 
     async def run(self) -> None:
         """Attend the lane until cancelled."""
@@ -190,8 +190,9 @@ class Lane:
 
     async def _tell_all(self, steps: Sequence[Step], answers: Sequence[Any] | Exception) -> None:
         if isinstance(answers, Exception):
-            self._silent_since = self._silent_since or self.clock.now()
-            if self.clock.now() - self._silent_since < SILENT:
+            boot = self.clock.since_boot()
+            self._silent_since = boot if self._silent_since is None else self._silent_since
+            if boot - self._silent_since < SILENT:
                 return  # a lane that blinks says nothing about any of its jobs
             answers = [answers] * len(steps)
         else:

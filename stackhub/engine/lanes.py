@@ -13,6 +13,7 @@ from stackhub.config.instances import Instance
 from stackhub.decide.circuit import Circuit
 from stackhub.decide.run import Back
 from stackhub.engine.bell import Bell
+from stackhub.engine.jumps import Measures
 from stackhub.engine.opening import Condition, OpenInstance, Place, opened
 from stackhub.engine.standin import gone
 from stackhub.errors import LostLane
@@ -91,6 +92,11 @@ class Lanes:
                 held.lane.look_now()
             if held.health.circuit.open:
                 self._back(name)
+
+    def measures(self) -> list[Measures]:
+        """Return what measures time by the wall clock."""
+        held = self.open.values()
+        return [*(one.health for one in held), *(one.outbox for one in held if one.outbox is not None)]
 
     def undelivered(self) -> int:
         """Count the messages that wait to be delivered."""

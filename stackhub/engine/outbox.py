@@ -54,7 +54,8 @@ CALL: Final = timedelta(seconds=60)
 BACKOFF: Final = Retries(wait=timedelta(seconds=2), backoff=2.0, max_wait=timedelta(minutes=5))
 REFUSED: Final = Retries(wait=timedelta(seconds=10), backoff=2.0, max_wait=timedelta(minutes=5))
 FALL_BACK: Final = timedelta(minutes=5)  # undelivered for so long: the fallback route is told as well
-GIVE_UP: Final = timedelta(hours=24)
+GIVE_UP: Final = timedelta(hours=24)  # and not before it has been tried so often:
+LEAST: Final = 8  # a hub that was away for long, or a clock set forward, has not tried at all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +73,10 @@ class Waiting:
     attempts: int
     doubt: bool
     created_at: datetime
+
+    def hopeless(self, now: datetime) -> bool:
+        """Say whether it has been tried for so long, and so often, that it is given up."""
+        return now - self.created_at >= GIVE_UP and self.attempts + 1 >= LEAST
 
     @property
     def order(self) -> tuple[str, str]:
@@ -109,6 +114,10 @@ class Outbox:
             while True:
                 self.beat = self.clock.now()
                 await self.bell.wait(await self._round(group))
+
+    def jumped(self, by: timedelta) -> None:
+        """Go on measuring by a wall clock that was set."""
+        self.beat = self.beat + by if self.beat is not None else None
 
     async def leave(self) -> None:
         """Begin nothing more, and wait until every message under way has been answered for."""
@@ -208,7 +217,7 @@ class Outbox:
 
     async def _again(self, waiting: Waiting, err: Exception, *, doubt: bool) -> None:
         now = self.clock.now()
-        if now - waiting.created_at >= GIVE_UP:
+        if waiting.hopeless(now):
             await self._undeliverable(waiting, err)
             return
         attempts = waiting.attempts + 1
@@ -223,7 +232,7 @@ class Outbox:
     async def _refused(self, waiting: Waiting, err: Rejected | ConfigError) -> None:
         """A refusal that a person can mend is tried on; one of the message itself is final. The fallback hears both."""
         now = self.clock.now()
-        if now - waiting.created_at >= GIVE_UP or (isinstance(err, Rejected) and waiting.attempts > 0):
+        if waiting.hopeless(now) or (isinstance(err, Rejected) and waiting.attempts > 0):
             await self._undeliverable(waiting, err)
             return
         wait = jitter(waiting.id, pause(REFUSED, waiting.attempts + 1))

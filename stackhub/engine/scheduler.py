@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from stackhub.clock import Clock, JumpWatch
+from stackhub.clock import Clock
 from stackhub.decide.run import Cancel
 from stackhub.decide.schedule import Due, Meeting, Verdict, clash, fall_due
 from stackhub.engine.bell import Bell
@@ -59,11 +59,7 @@ class Scheduler:
 
     async def run(self) -> None:
         """Turn ticks into runs until cancelled."""
-        watch = JumpWatch(self._clock)
         while True:
-            jump = watch.look()
-            if jump is not None:
-                log.warning("the clock was set", by=str(jump))
             now = self._clock.now()
             for scheduled in self._schedules:
                 if scheduled.next_at is not None and scheduled.next_at <= now:

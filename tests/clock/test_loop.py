@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import anyio
 import pytest
 
-from stackhub.clock import JumpWatch
+from stackhub.clock import Believed
 from stackhub.clock.loop import VirtualLoop
 from stackhub.clock.virtual import TimeLine, VirtualClock
 from stackhub.contract import in_thread
@@ -151,14 +151,14 @@ def test_an_abandoned_loop_ends_its_tasks_where_they_stand_and_runs_nothing():
 def test_the_clocks_of_a_time_line():
     line = TimeLine(NOON)
     right, wrong = VirtualClock(line), VirtualClock(line, wrong_by=timedelta(minutes=3))
-    watch = JumpWatch(wrong)
+    watch = Believed(wrong)
     line.pass_to(0.1 + 0.2)
     assert right.now() == NOON + timedelta(milliseconds=300)
     assert wrong.now() - right.now() == timedelta(minutes=3)
-    assert watch.look() is None
+    assert watch.believe() == timedelta()
     boot = wrong.since_boot()
     wrong.set_wall(NOON)
-    assert watch.look() == -timedelta(minutes=3, milliseconds=300)
+    assert watch.believe() == -timedelta(minutes=3, milliseconds=300)
     assert wrong.since_boot() == boot
     line.pass_to(0.1)
     assert line.seconds == pytest.approx(0.3), "it only grows"

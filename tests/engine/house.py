@@ -187,6 +187,7 @@ class Hub:
         lanes.bell.ring()
         self.engine.scheduler.bell.ring()
         self.engine.deadlines.bell.ring()
+        self.engine.jumps.bell.ring()
 
     async def until(self, holds, *, step=STEP, patience=PATIENCE):
         """Let time pass until something holds; return it. ``step`` is what passes between two looks.
