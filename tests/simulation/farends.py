@@ -1,0 +1,115 @@
+"""What the far ends saw, checked after every event: each request as it left, each job that began, each message."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from simulation.oracle import Oracle, Violation
+from simulation.vendors import Account, Call, Told, VendorJob
+
+GOES_ON = {"succeeded", "partial", "skipped"}
+A_MOMENT = timedelta(milliseconds=1)
+FULL = 0.01  # of a token: what is rounded away
+
+
+@dataclass
+class Bucket:
+    """What an account bears, reckoned from all its calls."""
+
+    rate: float
+    burst: float
+    tokens: float
+    at: datetime
+
+    def take(self, at: datetime) -> float:
+        """Count one call; return how many more could have been made."""
+        self.tokens = min(self.tokens + (at - self.at).total_seconds() * self.rate, self.burst) - 1
+        self.at = at
+        return self.tokens
+
+
+class FarEnds:
+    """Watches the far ends of one world."""
+
+    def __init__(self, oracle: Oracle) -> None:
+        self._oracle = oracle
+        self._order = -1
+        self._buckets: dict[str, Bucket] = {}
+        self._seen: dict[str, list[int]] = {}  # account -> calls, jobs, messages looked at
+        self._last: dict[tuple[str, str], tuple[int, str]] = {}  # told of an incident on a route
+
+    def bears(self, instance: str, rate: float, burst: float) -> None:
+        """Say what an account bears."""
+        self._buckets[instance] = Bucket(rate, burst, burst, self._oracle.town.now())
+
+    def __call__(self) -> None:
+        """Look at what has happened there since the last look."""
+        town = self._oracle.town
+        if town.order == self._order:
+            return
+        self._order = town.order
+        for account in list(town.accounts.values()):
+            calls, jobs, told = seen = self._seen.setdefault(account.name, [0, 0, 0])
+            for call in account.calls[calls:]:
+                self._call(account, call)
+            for job in account.jobs[jobs:]:
+                self._job(account, job)
+            for nth, message in enumerate(account.told[told:], start=told):
+                self._told(account, message, nth)
+            seen[:] = len(account.calls), len(account.jobs), len(account.told)
+
+    def _call(self, account: Account, call: Call) -> None:
+        oracle, bucket = self._oracle, self._buckets.get(account.name)
+        if bucket is not None:
+            left = bucket.take(call.at)
+            if call.waits and left < -FULL:
+                raise Violation(6, f"{account.name} was called above its rate ({call.verb} {call.what}, {left:.2f})")
+        rest = oracle.rests.get(account.name)
+        if rest is not None and oracle.hub_now() < rest - A_MOMENT:
+            raise Violation(6, f"{account.name} was called at {oracle.hub_now()}, before its {rest} ({call.verb})")
+        if account.alone is not None:
+            until, life, jumped = account.alone
+            if (life, jumped) == (call.life, oracle.town.jumped) and call.at < until - A_MOMENT:
+                raise Violation(6, f"{account.name} was called ({call.verb}) though it had asked to be left alone")
+        if call.verb == "start":
+            self._intent(call)
+
+    def _intent(self, call: Call) -> None:
+        """Check a start: it was kept before, and all that it needs is there."""
+        run_id, task, serial = call.key.split(".")
+        run = self._oracle.runs[run_id]
+        step = run.steps[task]
+        if step.state != "starting" or step.data["serial"] != int(serial):
+            raise Violation(2, f"{call.key} was started while the store says {step.state} {step.data['serial']}")
+        for need in self._oracle.needs(run, task):
+            if run.steps[need].state not in GOES_ON:
+                raise Violation(1, f"{call.key} was started while {need}, which it needs, was {run.steps[need].state}")
+
+    def _job(self, account: Account, job: VendorJob) -> None:
+        if not job.key:
+            return
+        mine, _, _ = job.key.rpartition(".")
+        for other in account.jobs[: job.id - 1]:
+            if other.put_off or not other.key:
+                continue
+            if other.key == job.key:
+                raise Violation(2, f"{job.key} has two jobs at {account.name}: {other.id} and {job.id}")
+            if other.key.rpartition(".")[0] == mine and other.running:
+                raise Violation(2, f"{job.key} began at {account.name} while {other.key} went on")
+
+    def _told(self, account: Account, told: Told, nth: int) -> None:
+        oracle = self._oracle
+        place = oracle.keys.get(told.key)
+        if place is None:
+            raise Violation(4, f"{account.name} was told {told.key}, which is in no outbox")
+        state, doubt = oracle.outbox[place]
+        if state != "pending" or not doubt:
+            raise Violation(4, f"{account.name} was told {told.key} while it was {state}, doubt {doubt}")
+        before = [other for other in account.told[:nth] if other.key == told.key]
+        if any(other.effect for other in before) and not told.doubt:
+            raise Violation(4, f"{account.name} was told {told.key} again, and without doubt")
+        seq, _, part = place[1].partition(".")
+        mine = int(seq), "" if part == "root" else part  # the root message before the line in its thread
+        last = self._last.get((account.name, place[0]))
+        if last is not None and mine < last:
+            raise Violation(4, f"{account.name} was told {told.key} after {last} of the same incident and route")
+        self._last[account.name, place[0]] = mine

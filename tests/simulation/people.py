@@ -1,0 +1,155 @@
+"""What people do: they edit the configuration, well and badly, and ask the hub for things, whether it is there or not."""
+
+import json
+import random
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from simulation.oracle import RUN_OVER, Oracle
+from simulation.spec import Person, Spec
+
+from stackhub.config.read import Configuration, read
+from stackhub.errors import ConfigError
+from stackhub.model.ids import Ids
+from stackhub.store.tables import micros
+
+COMMANDS = {"trigger", "cancel", "retry", "skip", "pause", "resume", "close", "test"}
+
+
+class Desk:
+    """The configuration's directory, and who edits it."""
+
+    def __init__(self, root: Path, spec: Spec, connectors: dict[str, Any]) -> None:
+        self.root = root
+        self._spec, self._connectors = spec, connectors
+        self.pipelines = {one["pipeline"]: one for one in spec.pipelines}
+        self.instances = dict(spec.instances)
+        self.broken = False
+        self._good = dict(self.pipelines), dict(self.instances)
+        self._read: Configuration | None = None
+        hub = f"STACKHUB_GRACE=1s\nSTACKHUB_RETENTION={spec.retention}\n"
+        self._write("stackhub.env", hub + (f"STACKHUB_FALLBACK={spec.fallback}\n" if spec.fallback else ""))
+        self._lay_out()
+
+    def _write(self, path: str, text: str) -> None:
+        file = self.root / path
+        file.parent.mkdir(exist_ok=True, parents=True)
+        file.write_text(text)
+        file.chmod(0o600)
+
+    def _lay_out(self) -> None:
+        self._read = None
+        for old in [*self.root.glob("pipelines/*.yaml"), *self.root.glob("*.env")]:
+            if old.name != "stackhub.env":
+                old.unlink()
+        for name, settings in self.instances.items():
+            own = name.partition(".")[0].upper()
+            self._write(f"{name}.env", "".join(f"{own}_{key.upper()}={value}\n" for key, value in settings.items()))
+        for name, pipeline in self.pipelines.items():
+            self._write(f"pipelines/{name}.yaml", json.dumps(pipeline))
+        if self.broken:
+            self._write("pipelines/broken.yaml", "pipeline: broken\ntasks: {a: {uses: tap.sink}}\n")
+
+    def read(self) -> Configuration:
+        """Read the directory. Raises `ConfigError`."""
+        if self._read is None:
+            self._read = read(self.root, {}, self._connectors.__getitem__, self._connectors)
+            self._good = dict(self.pipelines), dict(self.instances)
+        return self._read
+
+    def edit(self, person: Person) -> None:
+        """Change the files as somebody wishes."""
+        name = person.what.get("pipeline", "")
+        who = person.what.get("instance", "")
+        match person.wish:
+            case "edit" if name in self.pipelines:
+                self.pipelines[name] = person.what["to"]
+            case "remove":
+                self.pipelines.pop(name, None)
+            case "restore":
+                self.pipelines |= {one["pipeline"]: one for one in self._spec.pipelines if one["pipeline"] == name}
+            case "remove_instance":
+                self.instances.pop(who, None)
+            case "restore_instance" if who in self._spec.instances:
+                self.instances[who] = self._spec.instances[who]
+            case "bad_edit":
+                self.broken = True
+            case _:
+                return
+        self._lay_out()
+
+    def mend(self) -> None:
+        """Put back what was good."""
+        self.pipelines, self.instances = dict(self._good[0]), dict(self._good[1])
+        self.broken = False
+        self._lay_out()
+
+    def is_good(self) -> bool:
+        """Say whether it can be read."""
+        try:
+            self.read()
+        except ConfigError:
+            return False
+        return True
+
+    @property
+    def notifiers(self) -> list[str]:
+        """Return who is told by default."""
+        return [name for name in self.instances if self._connectors[name.partition(".")[0]].route is not None]
+
+
+@dataclass
+class Crowd:
+    """Those who ask the hub for things."""
+
+    oracle: Oracle
+    database: Path
+    hub_now: Callable[[], datetime]
+    ids: Ids = field(default_factory=lambda: Ids(random.Random(99)))
+
+    def wish(self, person: Person) -> tuple[str, dict[str, Any]] | None:
+        """Return a command and its arguments; None where there is nothing to ask for."""
+        what = {name: value for name, value in person.what.items() if name not in {"to", "instance"}}
+        pipeline = what.pop("pipeline", "")
+        match person.wish:
+            case "trigger" | "pause" | "resume" | "test":
+                return person.wish, {"pipeline": pipeline, **what}
+            case "cancel":
+                run = self._run(person, [run_id for run_id, run in self._runs() if run.state not in RUN_OVER])
+                return ("cancel", {"run": run}) if run else None
+            case "retry":
+                over = [run_id for run_id, run in self._runs() if run.state in {"failed", "cancelled"}]
+                run = self._run(person, over or [run_id for run_id, _ in self._runs()])
+                return ("retry", {"run": run, **what}) if run else None
+            case "skip":
+                run = self._run(person, [run_id for run_id, run in self._runs() if run.state != "succeeded"])
+                if not run:
+                    return None
+                steps = sorted(self.oracle.runs[run].steps)
+                return "skip", {"run": run, "task": steps[person.pick % len(steps)], "reason": "not today"}
+            case "close":
+                open_ones = sorted(self.oracle.open.values())
+                if not open_ones:
+                    return None
+                return "close", {"incident": open_ones[person.pick % len(open_ones)], "reason": "seen"}
+        return None
+
+    def _runs(self) -> Any:
+        return sorted(self.oracle.runs.items())
+
+    def _run(self, person: Person, found: list[str]) -> str:
+        return found[person.pick % len(found)] if found else ""
+
+    def leave_word(self, kind: str, args: dict[str, Any]) -> None:
+        """Keep a command for a hub that is not there, as the command line does."""
+        now = self.hub_now()
+        connection = sqlite3.connect(self.database, isolation_level=None)
+        connection.execute(
+            "INSERT INTO command (id, kind, args, by, created_at) VALUES (?, ?, ?, 'ada', ?)",
+            (self.ids.make(now), kind, json.dumps(args), micros(now)),
+        )
+        connection.close()

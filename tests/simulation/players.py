@@ -1,0 +1,255 @@
+"""The connectors of a world: their verbs are requests to the far ends of `vendors`.
+
+``tap`` loads, ``mill`` builds; ``bell`` is live and looks before it sends again, ``horn`` is an alarm that its vendor
+keeps by key, ``post`` is plain and keeps nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from typing import Any, Literal
+
+from pydantic import SecretStr
+from pydantic_settings import SettingsConfigDict
+from simulation.vendors import Account, Told, Town, starts_anew
+
+from stackhub.contract import (
+    Absent,
+    Found,
+    Limits,
+    Operation,
+    Options,
+    Part,
+    Pending,
+    Promise,
+    Role,
+    Settings,
+    Speaks,
+    StartIs,
+)
+from stackhub.contract import Finished as Ended
+from stackhub.contract import Outcome as How
+
+SETTLE = timedelta(seconds=10)
+CALL = timedelta(seconds=5)
+
+
+class SyncOptions(Options):
+    connection: str
+
+
+class BuildOptions(Options):
+    select: str = "all"
+
+
+class AlertRoute(Options):
+    channel: str = ""
+
+
+class Played(Settings):
+    token: SecretStr = SecretStr("token")
+    rate: float = 50.0
+    burst: int = 100
+    width: int = 10
+    max_active: int | None = None
+    look: float = 60.0
+    first_look: float = 10.0
+    alone: str = ""
+
+
+@cache
+def settings(name: str) -> type[Settings]:
+    config = SettingsConfigDict(env_prefix=f"{name.upper()}_")
+    return type(f"{name.title()}Settings", (Played,), {"model_config": config, "__module__": __name__})
+
+
+def _operation(
+    start_is: StartIs, role: Role, options: type[Options] = SyncOptions, *, cancellable: bool = True
+) -> Operation:
+    return Operation(
+        options=options,
+        summary="-",
+        start_is=start_is,
+        settle=SETTLE,
+        call_timeout=CALL,
+        role=role,
+        cancellable=cancellable,
+    )
+
+
+OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
+    "tap": {
+        "sync": _operation(StartIs.JOINABLE, Role.EXTRACT),
+        "endless": _operation(StartIs.JOINABLE, Role.EXTRACT, cancellable=False),
+        "wait": _operation(StartIs.KEYED, Role.EXTRACT),
+    },
+    "mill": {
+        "build": _operation(StartIs.KEYED, Role.TRANSFORM, BuildOptions),
+        "marked": _operation(StartIs.MARKED, Role.TRANSFORM, BuildOptions),
+        "blind": _operation(StartIs.BLIND, Role.OTHER, BuildOptions),
+    },
+}
+NOTIFIERS: Mapping[str, tuple[Speaks, Promise]] = {
+    "bell": (Speaks.LIVE, Promise.LOOKED_UP),
+    "horn": (Speaks.ALARM, Promise.ONCE),
+    "post": (Speaks.PLAIN, Promise.AT_LEAST_ONCE),
+}
+
+
+def subject(options: Any) -> str:
+    """Return what a job is about."""
+    return getattr(options, "connection", None) or options.select
+
+
+@dataclass
+class PlayedJobs:
+    account: Account
+    context: Any
+
+    async def _call(self, verb: str, what: str, effect: Any, key: str = "") -> Any:
+        return await self.account.call(self.context.gate, verb, what, effect, key)
+
+    def _start_is(self, operation: str) -> StartIs:
+        return OPERATIONS[self.account.name.partition(".")[0]][operation].start_is
+
+    async def prepare(self, job: Any) -> Mapping[str, Any]:
+        def look() -> dict[str, Any]:
+            landed = self.account.landed(subject(job.options))
+            return {"last": len(self.account.jobs), "mark": landed.ended if landed else 0}
+
+        return await self._call("prepare", subject(job.options), look)
+
+    async def start(self, job: Any, baseline: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+        what = subject(job.options)
+        if job.operation == "wait":
+            consumed = int(job.consumed) if job.consumed else baseline["mark"]
+            return await self._call("start", what, lambda: {"wait": what, "after": consumed, "joined": True}, key)
+
+        def begin() -> dict[str, Any]:
+            same = starts_anew(self._start_is(job.operation), self.account, what, key)
+            made = same or self.account.begin(what, key, job.operation)
+            return {"job": made.id, "joined": made.key != key}
+
+        return await self._call("start", what, begin, key)
+
+    async def poll(self, handles: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
+        return await self._call("poll", str(len(handles)), lambda: [self._look(handle) for handle in handles])
+
+    def _look(self, handle: Mapping[str, Any]) -> Any:
+        if "wait" in handle:
+            landed = self.account.landed(handle["wait"])
+            if landed is not None and landed.ended > handle["after"]:
+                return landed.end
+            return Pending(note="waiting for a load")
+        return self.account.look(self.account.find(handle.get("job")))
+
+    async def find(self, job: Any, baseline: Mapping[str, Any], key: str) -> Any:
+        what, account = subject(job.options), self.account
+
+        def look() -> Any:
+            if job.operation == "wait":
+                return Absent()
+            match self._start_is(job.operation):
+                case StartIs.JOINABLE:
+                    mine = [j for j in account.jobs if j.what == what and (j.id > baseline["last"] or j.running)]
+                    mine = [j for j in mine if not j.put_off]
+                case StartIs.BLIND:
+                    mine = []
+                case _:
+                    mine = [j for j in account.jobs if j.key == key]
+            seen = [j for j in mine if (account.town.now() - j.began_at).total_seconds() >= j.turn.unseen]
+            return Found(handle={"job": seen[0].id, "joined": seen[0].key != key}) if seen else Absent()
+
+        return await self._call("find", what, look)
+
+    async def cancel(self, handle: Mapping[str, Any]) -> None:
+        job = self.account.find(handle.get("job"))
+
+        def stop() -> None:
+            if job is not None:
+                job.cancelled += 1
+                if job.running and not job.turn.stubborn:
+                    job.end = Ended(outcome=How.CANCELLED, note="stopped")
+                    job.ended = self.account.town.tick()
+
+        await self._call("cancel", job.what if job else "?", stop)
+
+
+@dataclass
+class PlayedNotifier:
+    account: Account
+    context: Any
+    speaks: Speaks
+    promise: Promise
+
+    async def deliver(self, message: Any, receipt: Any, key: str, *, doubt: bool) -> Mapping[str, Any]:
+        town = self.account.town
+        told = Told(
+            instance=self.account.name,
+            key=key,
+            incident=message.incident,
+            channel=message.route.channel if message.route else "",
+            part=message.part.value,
+            event=message.event.value,
+            title=message.title,
+            severity=message.severity.value,
+            doubt=doubt,
+            at=town.now(),
+            order=town.tick(),
+        )
+        self.account.told.append(told)
+
+        def show() -> dict[str, Any]:
+            seen = any(other.key == key and other.effect for other in self.account.told)
+            dedups = self.promise is Promise.ONCE or (self.promise is Promise.LOOKED_UP and doubt)
+            edits = message.part is Part.ROOT and bool(receipt and receipt.get("message"))
+            told.effect = True
+            told.new = not (seen and dedups) and not edits
+            if message.part is Part.ENTRY:
+                return dict(receipt or {})
+            return {"message": (receipt or {}).get("message", key)}
+
+        answer = await self.account.call(self.context.gate, "deliver", message.part.value, show, key)
+        told.answered = True
+        return answer
+
+
+class PlayedConnector:
+    """One connector for all: what its instances do is up to their accounts."""
+
+    summary = "played"
+
+    def __init__(self, town: Town, name: Literal["tap", "mill", "bell", "horn", "post"]):
+        self.name = name
+        self.settings = settings(name)
+        self.operations = OPERATIONS.get(name, {})
+        self.route = AlertRoute if name in NOTIFIERS else None
+        self._town = town
+
+    def limits(self, settings: Any) -> Limits:
+        return Limits(
+            rate=settings.rate,
+            burst=settings.burst,
+            width=settings.width,
+            look=timedelta(seconds=settings.look),
+            first_look=timedelta(seconds=settings.first_look),
+            alone=frozenset(settings.alone.split(",")) - {""},
+        )
+
+    @asynccontextmanager
+    async def open(self, settings: Any, context: Any) -> Any:
+        account = self._town[context.instance]
+        if self.name in NOTIFIERS:
+            yield PlayedNotifier(account, context, *NOTIFIERS[self.name])
+        else:
+            yield PlayedJobs(account, context)
+
+    def sandbox(self, world: Any) -> None:
+        return None
+
+
+def connectors(town: Town) -> dict[str, PlayedConnector]:
+    """Return them by name."""
+    return {name: PlayedConnector(town, name) for name in (*OPERATIONS, *NOTIFIERS)}

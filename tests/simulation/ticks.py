@@ -1,0 +1,79 @@
+"""Which ticks there must be, found the slow way, and what became of each."""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from decide.cron_oracle import cron_ticks
+from simulation.oracle import Oracle, SeenRun, Violation, instant
+
+MINUTE = timedelta(minutes=1)
+BEFORE = timedelta(days=8)  # in which a tick before another is looked for
+
+
+def between(spec: str, anchor: datetime, after: datetime, until: datetime) -> list[datetime]:
+    """Return the ticks of a schedule in (after, until]."""
+    schedule = json.loads(spec)
+    if not schedule["cron"]:
+        every = timedelta(seconds=float(schedule["every"].removeprefix("PT").removesuffix("S")))
+        nth = max((after - anchor) // every + 1, 1)
+        found = []
+        while anchor + nth * every <= until:
+            found.append(anchor + nth * every)
+            nth += 1
+        return found
+    first = after.replace(second=0, microsecond=0) + MINUTE
+    last = until.replace(second=0, microsecond=0)
+    return cron_ticks(schedule["cron"], schedule["timezone"], first, last) if first <= last else []
+
+
+def check(oracle: Oracle) -> None:
+    """Check that each tick is a run, or a recorded skip: none lost, none doubled, none made up."""
+    runs: dict[str, tuple[str, int]] = {}
+    for (pipeline, spec), lives in oracle.schedules.items():
+        decided = {instant(at) for at in oracle.ticks[pipeline, spec]}
+        wanted: set[datetime] = set()
+        for life in lives:
+            anchor = instant(life["anchor"])
+            until = instant(life["next_at"]) - timedelta(microseconds=1) if life["next_at"] else instant(life["seen"])
+            wanted |= set(between(spec, anchor, anchor, until))
+            if life["gone"] is not None and life["next_at"]:
+                lost = between(spec, anchor, until, life["gone"] - MINUTE)
+                wanted |= {at for at in lost if life["paused"] is None or at < life["paused"]}
+        if missing := sorted(wanted - decided):
+            raise Violation(5, f"{pipeline} {spec}: no word of its ticks {[str(at) for at in missing[:5]]}")
+        if invented := sorted(decided - wanted):
+            raise Violation(5, f"{pipeline} {spec}: it has no tick at {[str(at) for at in invented[:5]]}")
+        for at, (verdict, run) in oracle.ticks[pipeline, spec].items():
+            if verdict == "run" and run is not None:
+                if run in runs:
+                    raise Violation(5, f"run {run} came of two ticks of {pipeline}")
+                runs[run] = spec, at
+    for run_id, seen in _made_by_ticks(oracle):
+        if run_id not in runs:
+            raise Violation(5, f"run {run_id} says that a tick made it: there is none")
+        spec, at = runs[run_id]
+        _check_interval(oracle, seen, spec, at)
+
+
+def _made_by_ticks(oracle: Oracle) -> Iterator[tuple[str, SeenRun]]:
+    return ((run_id, seen) for run_id, seen in oracle.every_run.items() if seen.data["trigger"] == "schedule")
+
+
+def _check_interval(oracle: Oracle, seen: SeenRun, spec: str, at: int) -> None:
+    """Check that a run stands for what lies between its tick and the one before."""
+    tick = instant(at)
+    interval = seen.data["interval"]
+    start, end = (datetime.fromisoformat(interval[name]) for name in ("start", "end"))
+    if end != tick:
+        raise Violation(5, f"a run of {seen.data['pipeline']} for the tick at {tick} stands for {start} to {end}")
+    anchors = [instant(life["anchor"]) for life in oracle.schedules[seen.data["pipeline"], spec]]
+    schedule = json.loads(spec)
+    if schedule["cron"]:
+        before = between(spec, anchors[0], tick - BEFORE, tick - MINUTE)
+        wanted = before[-1:] or [start]
+    else:
+        every = timedelta(seconds=float(schedule["every"].removeprefix("PT").removesuffix("S")))
+        wanted = [tick - every]
+    if start != wanted[0]:
+        raise Violation(5, f"a run of {seen.data['pipeline']} for the tick at {tick} begins at {start}, not {wanted[0]}")

@@ -1,0 +1,313 @@
+"""A world from its spec to its end: everything that is written happens, and after each event the oracle looks."""
+
+import os
+import random
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from simulation import afterwards, audit
+from simulation.farends import FarEnds
+from simulation.guard import guarded
+from simulation.oracle import Oracle, Violation
+from simulation.people import COMMANDS, Crowd, Desk
+from simulation.players import Played, connectors
+from simulation.spec import HubEvent, Person, Spec
+from simulation.universe import Life, Universe
+from simulation.vendors import Town
+
+from stackhub.clock.loop import VirtualLoop
+from stackhub.engine import commands
+from stackhub.errors import ConfigError
+from stackhub.server.reloading import ceased, observed
+from stackhub.store.inline import InlineWriter
+from stackhub.store.store import open_store
+
+MEMORY = Path("/dev/shm")
+SOON = timedelta(minutes=5)  # until what was not there, or not good, is looked at again
+SLICE = timedelta(minutes=20)
+PATIENCE = timedelta(hours=60)  # in which all must have come to rest
+LOOKS = ("LOOK", "NAP", "IDLE", "PULSE")  # what the engine calls the seconds between looks
+
+
+@dataclass
+class Told:
+    """What there was of a world."""
+
+    seed: int
+    simulated: timedelta
+    events: int
+    lives: int
+    calls: int
+    messages: int
+    runs: int
+
+
+@contextmanager
+def paced(seconds: float) -> Iterator[None]:
+    """Let loops that nothing wakes look less often than they do: what they see is the same, and an hour costs less."""
+    engine = [module for name, module in sorted(sys.modules.items()) if name.startswith("stackhub.engine.")]
+    kept = [(module, name, getattr(module, name)) for module in engine for name in LOOKS if hasattr(module, name)]
+    inbox = commands.watch_inbox.__defaults__
+    try:
+        for module, name, usual in kept:
+            setattr(module, name, max(seconds, usual))
+        commands.watch_inbox.__defaults__ = (seconds,)
+        yield
+    finally:
+        for module, name, usual in kept:
+            setattr(module, name, usual)
+        commands.watch_inbox.__defaults__ = inbox
+
+
+@cache
+def _template(process: int) -> bytes:
+    async def make(path: Path) -> None:
+        async with open_store(f"sqlite:///{path}", path.parent, written_by="simulation", lock=False, writer=_writer):
+            pass
+
+    with tempfile.TemporaryDirectory() as made:
+        path = Path(made) / "stackhub.db"
+        VirtualLoop().run_until_complete(make(path))
+        audit.install(path)
+        return path.read_bytes()
+
+
+def _writer(made: Any, loop: Any) -> InlineWriter:
+    return InlineWriter(made, loop, mark="template")
+
+
+@contextmanager
+def ground() -> Iterator[Path]:
+    """Make a directory for one world, in memory where the machine has such a place."""
+    made = Path(tempfile.mkdtemp(prefix="stackhub-world-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+class World:
+    """One world at work."""
+
+    def __init__(self, spec: Spec, root: Path) -> None:
+        self.spec, self.root = spec, root
+        self.universe = Universe(spec.seed, spec.begins)
+        self.town = Town(spec, lambda: self.universe.line.now, self.universe.at)
+        self.life: Life | None = None
+        self.wrong_by = timedelta()
+        self.over = False  # nothing befalls hubs any more
+        self.also: list[Callable[[], object]] = []  # called after each event as well
+        self._armed: list[tuple[int, HubEvent]] = []
+        state = root / ".stackhub"
+        state.mkdir(mode=0o700)
+        database_file = state / "stackhub.db"
+        database_file.write_bytes(_template(os.getpid()))
+        database_file.chmod(0o600)
+        self.desk = Desk(root, spec, connectors(self.town))
+        self.reader = audit.Reader(database_file)
+        self.oracle = Oracle(self.reader, self.town, self.hub_now)
+        self.far_ends = FarEnds(self.oracle)
+        self.crowd = Crowd(self.oracle, database_file, self.hub_now)
+        for name, given in spec.instances.items():
+            bears = {key: float(given.get(key, Played.model_fields[key].default)) for key in ("rate", "burst")}
+            self.far_ends.bears(name, **bears)
+
+    def hub_now(self) -> datetime:
+        """Return what the hub's clock shows."""
+        if self.life is not None:
+            self.wrong_by = self.life.clock.wrong_by
+        return self.universe.line.now + self.wrong_by
+
+    def run(self) -> Told:
+        """Let it all happen.
+
+        Raises:
+            Violation: an invariant does not hold.
+        """
+        spec, at = self.spec, self.universe.at
+        for event in spec.hub:
+            at(timedelta(seconds=event.at), lambda event=event: self._armed.append((event.step, event)))
+        for person in spec.people:
+            at(timedelta(seconds=person.at), lambda person=person: self._act(person))
+        for other in spec.others:
+            at(timedelta(seconds=other.at), lambda o=other: self.town[o.instance].begin(o.what, "", "sync", o.turn))
+        self._begin()
+        self.universe.run_until(spec.lasts, self.look)
+        self._make_well()
+        self._come_to_rest()
+        return self._told()
+
+    def look(self) -> None:
+        """Look at everything after an event, and let befall the hub what was to by now."""
+        self.oracle()
+        self.far_ends()
+        if self._armed and not self.over:
+            self._armed = [(left - 1, event) for left, event in self._armed]
+            for left, event in self._armed:
+                if left < 0:
+                    self._befall(event)
+            self._armed = [(left, event) for left, event in self._armed if left >= 0]
+        for also in self.also:
+            also()
+
+    # --- hubs ---
+
+    def _begin(self) -> None:
+        if self.life is not None and not self.life.over:
+            return
+        try:
+            configuration = self.desk.read()
+        except ConfigError:  # it does not start with such files: somebody mends them, and starts it
+            self.universe.at(SOON, self.desk.mend)
+            self.universe.at(SOON * 2, self._begin)
+            return
+        self.hub_now()
+        self.life = self.universe.hub(configuration, state=self.root / ".stackhub", wrong_by=self.wrong_by)
+        self.town.life = self.life.number
+
+    def _befall(self, event: HubEvent) -> None:
+        life, again = self.life, timedelta(seconds=abs(event.seconds))
+        if life is None or life.over:
+            return
+        match event.do:
+            case "kill":
+                life.kill()
+                self.universe.at(again, self._begin)
+            case "stop":
+                life.stop()
+                self.universe.at(again + SOON, self._begin)
+            case "pause":
+                life.pause(again)
+            case "jump":
+                life.clock.wrong_by += timedelta(seconds=event.seconds)
+                self.town.jumped += 1
+
+    # --- people ---
+
+    def _act(self, person: Person) -> None:
+        if person.wish not in COMMANDS:
+            self.desk.edit(person)
+            self._reload()
+            return
+        wish = self.crowd.wish(person)
+        if wish is None:
+            return
+        kind, args = wish
+        if self.life is not None and self.life.up:
+            self.life.submit(kind, **args)
+        elif self.life is None or self.life.over:
+            self.crowd.leave_word(kind, args)
+
+    def _reload(self) -> None:
+        if not self.desk.is_good():
+            self.universe.at(SOON, self._mend)
+        life = self.life
+        if life is not None and life.up:
+            life.ask(lambda engine: self._read_again(engine, life))
+
+    def _mend(self) -> None:
+        if not self.desk.is_good():
+            self.desk.mend()
+            self._reload()
+
+    async def _read_again(self, engine: Any, life: Life) -> None:
+        """Do as the daemon does on a signal."""
+        try:
+            found = self.desk.read()
+        except ConfigError as err:
+            engine.refused = str(err)
+            await observed(engine, str(err))
+            return
+        await engine.apply(guarded(found, life))
+        await ceased(engine, "the configuration is good again")
+
+    # --- the end ---
+
+    def _make_well(self) -> None:
+        self.over = True
+        self.town.heal()
+        self._mend()
+        self._begin()
+        for connection in sorted({other.what for account in self.town.accounts.values() for other in account.jobs}):
+            self.town["tap"].begin(connection, "", "sync")
+        self._pass(SOON * 2)
+        self._begin()
+        assert self.life is not None
+        for name in sorted(self.desk.pipelines):
+            self.life.submit("pause", pipeline=name)
+
+    def _pass(self, by: timedelta) -> None:
+        self.universe.run_until(by, self.look)
+
+    def _come_to_rest(self) -> None:
+        slack = timedelta(seconds=self.spec.looks * 2) + SOON
+        passed = timedelta()
+        while waiting := afterwards.unquiet(self.oracle, slack):
+            if passed > PATIENCE:
+                raise Violation(0, f"after {passed} in which all was well: {waiting}")
+            self._pass(SLICE)
+            passed += SLICE
+        self._pass(SLICE)
+        afterwards.check(self.oracle, whole=self.spec.retention == "90d")
+        self._nothing_is_kept()
+
+    def _nothing_is_kept(self) -> None:
+        """Check that the hub holds nothing in memory of what is over."""
+        assert self.life is not None
+        assert self.life.engine is not None
+        at_work = self.life.engine
+        board = at_work.board
+        left = [
+            *(f"run {open_run.run.id}" for open_run in board.runs()),
+            *(f"steps of {name}" for name in sorted(board.instances())),
+            *(f"a claim of {key}" for key in board._claims),
+            *(f"{name}: {len(held.lane.busy)} calls" for name, held in at_work.lanes.open.items() if held.lane and held.lane.busy),
+            *(f"{name}: {len(held.outbox.busy)} messages" for name, held in at_work.lanes.open.items() if held.outbox and held.outbox.busy),
+        ]
+        if left:
+            raise Violation(0, f"all is over, and the hub still holds {', '.join(left)}")
+        if {key: one.id for key, one in at_work.incidents.open.items()} != self.oracle.open:
+            raise Violation(4, "the hub's open incidents are not those of the store")
+
+    def _told(self) -> Told:
+        accounts = self.town.accounts.values()
+        return Told(
+            seed=self.spec.seed,
+            simulated=timedelta(seconds=self.universe.line.seconds),
+            events=self.universe.steps,
+            lives=self.universe.born,
+            calls=sum(len(account.calls) for account in accounts),
+            messages=sum(told.effect for account in accounts for told in account.told),
+            runs=len(self.oracle.every_run),
+        )
+
+    def close(self) -> None:
+        """Let go of it, however it went."""
+        for life in list(self.universe.lives):
+            with suppress(Exception):
+                life.kill()
+        self.reader.close()
+
+
+def live(spec: Spec, *, prepare: Callable[[World], object] = lambda _: None) -> Told:
+    """Run a world in a place of its own; ``prepare`` may do something to it first.
+
+    Raises:
+        AssertionError: an invariant does not hold, or a hub fell.
+    """
+    random.seed(spec.seed)
+    with ground() as root, paced(spec.looks):
+        world = World(spec, root)
+        try:
+            prepare(world)
+            return world.run()
+        finally:
+            world.close()
