@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from launch.grounds import Grounds, grounds_in
+from launch.grounds import Grounds, OnGrounds, grounds_in
 from pydantic import ValidationError
 
 from stackhub.contract import Finished, Job, Outcome
@@ -79,7 +79,7 @@ def log(jobs) -> str:
     return jobs.read_log(jobs._launcher.find("key"), 0, 10_000)[0]
 
 
-class TestPythonJobs(JobsContract):
+class TestPythonJobs(OnGrounds, JobsContract):
     @pytest.fixture
     def job(self, grounds):
         return asking(function="tasks:wait", args=[str(grounds.gate)])
@@ -87,20 +87,6 @@ class TestPythonJobs(JobsContract):
     @pytest.fixture
     def operation(self):
         return connector.operations["run"]
-
-    @pytest.fixture
-    def started(self, grounds):
-        """Count the directories of jobs: a process is begun in each, once (tests/launch)."""
-        return lambda: len([path for path in (grounds.state / "jobs").glob("*") if path.is_dir()])
-
-    @pytest.fixture
-    def finish(self, grounds, jobs, job):
-        async def finish():
-            grounds.gate.say()
-            for path in (grounds.state / "jobs").glob("*/"):
-                await grounds.told(jobs, (await jobs.find(job, {}, path.name)).handle)
-
-        return finish
 
 
 @pytest.mark.parametrize("name", ["tasks:add", "tasks.add"])

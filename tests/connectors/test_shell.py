@@ -4,7 +4,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from launch.grounds import Grounds, grounds_in
+from launch.grounds import Grounds, OnGrounds, grounds_in
 from pydantic import ValidationError
 
 from stackhub.contract import Finished, Job, Logs, Outcome, Pending, Rejected
@@ -38,7 +38,7 @@ async def answer_to(grounds: Grounds, jobs, command, **options) -> Finished:
     return await grounds.told(jobs, handle)
 
 
-class TestShellJobs(JobsContract):
+class TestShellJobs(OnGrounds, JobsContract):
     @pytest.fixture
     def job(self, grounds):
         return asking(f"read _ < {grounds.gate}", env={"PASSWORD": SECRET})
@@ -46,20 +46,6 @@ class TestShellJobs(JobsContract):
     @pytest.fixture
     def operation(self):
         return connector.operations["run"]
-
-    @pytest.fixture
-    def started(self, grounds):
-        """Count the directories of jobs: a process is begun in each, once (tests/launch)."""
-        return lambda: len([path for path in (grounds.state / "jobs").glob("*") if path.is_dir()])
-
-    @pytest.fixture
-    def finish(self, grounds, jobs, job):
-        async def finish():
-            grounds.gate.say()
-            for path in (grounds.state / "jobs").glob("*/"):
-                await grounds.told(jobs, (await jobs.find(job, {}, path.name)).handle)
-
-        return finish
 
     @pytest.fixture
     def secrets(self):

@@ -10,6 +10,7 @@ from time import perf_counter
 
 import anyio
 import anyio.to_thread
+import pytest
 
 from stackhub.contract import Context, Finished, Handle
 from stackhub.launch import Command, CommandJobs, Launcher, Process, Running, watch
@@ -173,3 +174,21 @@ async def spawn_latencies(state: Path, times: int) -> list[tuple[float, float]]:
                 await woken.wait()
             found.append((returned - start, perf_counter() - start))
     return found
+
+
+class OnGrounds:
+    """Goes before the contract suite of jobs that are processes and wait at ``grounds.gate``."""
+
+    @pytest.fixture
+    def started(self, grounds):
+        """Count the directories of jobs: a process is begun in each, once (tests/launch)."""
+        return lambda: len([path for path in (grounds.state / "jobs").glob("*") if path.is_dir()])
+
+    @pytest.fixture
+    def finish(self, grounds, jobs, job):
+        async def finish():
+            grounds.gate.say()
+            for path in (grounds.state / "jobs").glob("*/"):
+                await grounds.told(jobs, (await jobs.find(job, {}, path.name)).handle)
+
+        return finish

@@ -3,13 +3,10 @@
 import json
 
 import pytest
+from fivetran_jobs import a_job, connector
 
-import stackhub_fivetran
-from stackhub.contract import Job
 from stackhub.contract.sandbox import Feed
 from stackhub.testing import Clock, open_on
-
-connector = stackhub_fivetran.connector
 
 
 @pytest.fixture
@@ -59,7 +56,7 @@ async def fivetran(heard, clock):
 @pytest.fixture
 def begin(fivetran):
     async def begin(wanted=None, key="k1"):
-        wanted = wanted or Job(operation="sync", options=connector.operations["sync"].options(connection="shop"))
+        wanted = wanted or a_job()
         return await fivetran.start(wanted, await fivetran.prepare(wanted), key)
 
     return begin

@@ -4,17 +4,17 @@ import base64
 import json
 
 import pytest
+from syncs import Account, Syncs, Waits
 
 import stackhub_fivetran
-from stackhub.contract import Job
 from stackhub.contract.sandbox import Feed, SyncVendor
 from stackhub.testing import (
     CatalogContract,
     Clock,
     Delivery,
-    JobsContract,
     ProbeContract,
     VendorJobsContract,
+    WaitContract,
     WebhookContract,
     open_on,
 )
@@ -45,40 +45,15 @@ def secrets(vendor):
 
 
 @pytest.fixture
-async def fivetran(vendor, clock, secrets):
+async def account(vendor, clock, secrets):
     async with open_on(connector, vendor, clock=clock, webhook_secret=secrets[2]) as opened:
         yield opened
 
 
-class OnFivetran(VendorJobsContract):
+class OnFivetran(Syncs, VendorJobsContract):
+    connector, connection = connector, "source_3"
     starts = r"/(sync|resync)$"
     lists = r"/v1/connections$"
-
-    @pytest.fixture
-    def jobs(self, fivetran):
-        return fivetran
-
-    @pytest.fixture
-    def secrets(self, secrets):
-        return secrets
-
-    @pytest.fixture
-    def started(self, vendor):
-        return lambda: vendor.started("source_3")
-
-    @pytest.fixture
-    def finish(self, clock):
-        async def finish():
-            clock.advance(61)
-
-        return finish
-
-    @pytest.fixture
-    def settle(self, clock, operation):
-        async def settle():
-            clock.advance(operation.settle)
-
-        return settle
 
     @pytest.fixture
     def forget(self, vendor):
@@ -93,13 +68,7 @@ class OnFivetran(VendorJobsContract):
 
 
 class TestSync(OnFivetran):
-    @pytest.fixture
-    def operation(self):
-        return connector.operations["sync"]
-
-    @pytest.fixture
-    def job(self, operation):
-        return Job(operation="sync", options=operation.options(connection="source_3"))
+    name = "sync"
 
 
 class TestSyncAtAnAccountThatRefusesASecondStart(TestSync):
@@ -110,13 +79,7 @@ class TestSyncAtAnAccountThatRefusesASecondStart(TestSync):
 
 
 class TestResync(OnFivetran):
-    @pytest.fixture
-    def operation(self):
-        return connector.operations["resync"]
-
-    @pytest.fixture
-    def job(self, operation):
-        return Job(operation="resync", options=operation.options(connection="source_3"))
+    name = "resync"
 
     async def test_starting_twice_with_one_key_makes_one_job(self, jobs, job, started):
         """A second start is declined by Fivetran, and said to be: the first goes on."""
@@ -128,78 +91,32 @@ class TestResync(OnFivetran):
         assert len(await jobs.poll([first])) == 1
 
 
-class TestWait(JobsContract):
-    @pytest.fixture
-    def jobs(self, fivetran):
-        return fivetran
-
-    @pytest.fixture
-    def secrets(self, secrets):
-        return secrets
-
-    @pytest.fixture
-    def operation(self):
-        return connector.operations["wait"]
-
-    @pytest.fixture
-    def job(self, operation):
-        return Job(operation="wait", options=operation.options(connection="source_3"))
-
-    @pytest.fixture
-    def started(self, vendor):
-        return lambda: vendor.started("source_3")
-
-    @pytest.fixture
-    def finish(self, vendor, clock):
-        async def finish():
-            vendor.begin("source_3")
-            clock.advance(61)
-
-        return finish
-
-    async def test_what_was_never_started_is_not_found(self, jobs, job, started):
-        """A wait is there as soon as it is thought of: there is nothing to start."""
-        assert (await jobs.find(job, await jobs.prepare(job), "k")).handle["joined"]
-        assert started() == 0
-
-    async def test_a_start_that_had_its_effect_is_found_once_it_has_settled(self, jobs, job, started):
-        baseline = await jobs.prepare(job)
-        handle = await jobs.start(job, baseline, "k")
-        assert (await jobs.find(job, baseline, "k")).handle == handle
-        assert started() == 0
-
-    async def test_starting_twice_with_one_key_makes_one_job(self, jobs, job, started):
-        baseline = await jobs.prepare(job)
-        assert await jobs.start(job, baseline, "k") == await jobs.start(job, baseline, "k")
-        assert started() == 0
+class TestWait(Waits, WaitContract):
+    connector, connection = connector, "source_3"
 
 
 class TestCatalog(CatalogContract):
     lists = r"/v1/connections$"
 
     @pytest.fixture
-    def catalog(self, fivetran):
-        return fivetran
+    def catalog(self, account):
+        return account
 
     @pytest.fixture
     def names(self):
         return {f"source_{number}" for number in range(5)}
 
 
-class TestProbe(ProbeContract):
+class TestProbe(Account, ProbeContract):
     @pytest.fixture
-    def probe(self, fivetran):
-        return fivetran
-
-    @pytest.fixture
-    def secrets(self, secrets):
-        return secrets
+    def probe(self, account):
+        return account
 
 
 class TestWebhook(WebhookContract):
     @pytest.fixture
-    def webhook(self, fivetran):
-        return fivetran
+    def webhook(self, account):
+        return account
 
     @pytest.fixture
     async def closed(self, vendor):

@@ -3,19 +3,13 @@
 from datetime import timedelta
 
 import pytest
+from fivetran_jobs import a_job, connector
 
-import stackhub_fivetran
-from stackhub.contract import Deferred, Finished, Job, Missing, Outcome, Pending, Unknown
+from stackhub.contract import Deferred, Finished, Missing, Outcome, Pending, Unknown
 from stackhub.contract.sandbox import Breaks, Ends, Fault, Turn
 from stackhub.testing import open_on
 
-connector = stackhub_fivetran.connector
 LOST_START = Fault(breaks=Breaks.STATUS, status=200, body='{"code": "Success"}', path="/sync$")
-
-
-def job(operation="sync", connection="shop", consumed=(), **options):
-    made = connector.operations[operation].options(connection=connection, **options)
-    return Job(operation=operation, options=made, consumed=dict(consumed))
 
 
 async def test_a_sync_is_seen_to_wait_to_run_and_to_land(begin, look, clock):
@@ -180,7 +174,7 @@ async def test_under_a_manual_schedule_what_was_put_off_is_ours_to_start_again(b
 
 async def test_one_row_nobody_understands_does_not_blind_us_to_the_others(begin, look, fivetran, vendor, clock):
     vendor.script("web", Turn(ends=Ends.NEVER))
-    shop, web = await begin(), await begin(job(connection="web"), key="k2")
+    shop, web = await begin(), await begin(a_job(connection="web"), key="k2")
     clock.advance(70)
     vendor.line("web").word = "defenestrated"
 
@@ -191,7 +185,7 @@ async def test_one_row_nobody_understands_does_not_blind_us_to_the_others(begin,
 
 
 async def test_a_deleted_connection_is_missing_and_the_others_are_not(begin, fivetran, vendor):
-    shop, web = await begin(), await begin(job(connection="web"), key="k2")
+    shop, web = await begin(), await begin(a_job(connection="web"), key="k2")
     vendor.remove("shop")
 
     first, second = await fivetran.poll([shop, web])
@@ -211,7 +205,7 @@ async def test_cancel_lets_go_and_asks_nothing_of_fivetran(begin, fivetran, vend
 
 
 async def test_a_sweep_ends_as_soon_as_all_that_is_asked_for_was_seen(begin, fivetran, vendor):
-    handle = await begin(job(connection="crm"))
+    handle = await begin(a_job(connection="crm"))
     vendor.page = 1
     before = len(vendor.requests)
 

@@ -3,17 +3,18 @@
 import json
 
 import pytest
+from syncs import Account, Syncs, Waits
 
 import stackhub_airbyte
-from stackhub.contract import Found, Job, Missing, Unavailable
+from stackhub.contract import Missing, Unavailable
 from stackhub.contract.sandbox import Breaks, Fault, Feed, SyncVendor
 from stackhub.testing import (
     CatalogContract,
     Clock,
     Delivery,
-    JobsContract,
     ProbeContract,
     VendorJobsContract,
+    WaitContract,
     WebhookContract,
     open_on,
 )
@@ -37,7 +38,6 @@ def vendor(clock):
     for number in (0, 3, 3, 1):
         played.begin(f"source {number}")
         clock.advance(61)
-    played.before = played.started("source 3")
     return played
 
 
@@ -47,40 +47,15 @@ def secrets(vendor):
 
 
 @pytest.fixture
-async def airbyte(vendor, clock):
+async def account(vendor, clock):
     async with open_on(connector, vendor, clock=clock) as opened:
         yield opened
 
 
-class OnAirbyte(VendorJobsContract):
+class OnAirbyte(Syncs, VendorJobsContract):
+    connector, connection = connector, "source 3"
     starts = r"/v1/jobs$"
     lists = r"/v1/jobs$"
-
-    @pytest.fixture
-    def jobs(self, airbyte):
-        return airbyte
-
-    @pytest.fixture
-    def secrets(self, secrets):
-        return secrets
-
-    @pytest.fixture
-    def started(self, vendor):
-        return lambda: vendor.started("source 3") - vendor.before
-
-    @pytest.fixture
-    def finish(self, clock):
-        async def finish():
-            clock.advance(61)
-
-        return finish
-
-    @pytest.fixture
-    def settle(self, clock, operation):
-        async def settle():
-            clock.advance(operation.settle)
-
-        return settle
 
     @pytest.fixture
     def forget(self, vendor):
@@ -89,14 +64,6 @@ class OnAirbyte(VendorJobsContract):
     @pytest.fixture
     def garble(self, vendor):
         return vendor.garble
-
-    @pytest.fixture
-    def job(self, operation):
-        return Job(operation=self.name, options=operation.options(connection="source 3"))
-
-    @pytest.fixture
-    def operation(self):
-        return connector.operations[self.name]
 
     async def test_absence_is_not_said_on_an_incomplete_listing(self, jobs, job, vendor, clock):
         """The page that reaches below the baseline completes the listing; until it is there nothing is said."""
@@ -151,81 +118,26 @@ class TestRefresh(OnAirbyte):
     starts = r"/api/v1/connections/refresh$"
 
 
-class TestWait(JobsContract):
-    @pytest.fixture
-    def jobs(self, airbyte):
-        return airbyte
-
-    @pytest.fixture
-    def secrets(self, secrets):
-        return secrets
-
-    @pytest.fixture
-    def operation(self):
-        return connector.operations["wait"]
-
-    @pytest.fixture
-    def job(self, operation):
-        return Job(operation="wait", options=operation.options(connection="source 3"))
-
-    @pytest.fixture
-    def settle(self, clock, operation):
-        async def settle():
-            clock.advance(operation.settle)
-
-        return settle
-
-    @pytest.fixture
-    def started(self, vendor):
-        return lambda: vendor.started("source 3") - vendor.before
-
-    @pytest.fixture
-    def finish(self, vendor, clock):
-        async def finish():
-            vendor.begin("source 3")
-            clock.advance(61)
-
-        return finish
-
-    async def test_what_was_never_started_is_not_found(self, jobs, job, started):
-        """A wait is there as soon as it is thought of: there is nothing to start."""
-        found = await jobs.find(job, await jobs.prepare(job), "k")
-        assert isinstance(found, Found)
-        assert found.handle["joined"]
-        assert started() == 0
-
-    async def test_a_start_that_had_its_effect_is_found_once_it_has_settled(self, jobs, job, started):
-        baseline = await jobs.prepare(job)
-        handle = await jobs.start(job, baseline, "k")
-        assert (await jobs.find(job, baseline, "k")).handle == handle
-        assert started() == 0
-
-    async def test_starting_twice_with_one_key_makes_one_job(self, jobs, job, started):
-        baseline = await jobs.prepare(job)
-        assert await jobs.start(job, baseline, "k") == await jobs.start(job, baseline, "k")
-        assert started() == 0
+class TestWait(Waits, WaitContract):
+    connector, connection = connector, "source 3"
 
 
 class TestCatalog(CatalogContract):
     lists = r"/v1/connections$"
 
     @pytest.fixture
-    def catalog(self, airbyte):
-        return airbyte
+    def catalog(self, account):
+        return account
 
     @pytest.fixture
     def names(self):
         return {f"source {number}" for number in range(5)}
 
 
-class TestProbe(ProbeContract):
+class TestProbe(Account, ProbeContract):
     @pytest.fixture
-    def probe(self, airbyte):
-        return airbyte
-
-    @pytest.fixture
-    def secrets(self, secrets):
-        return secrets
+    def probe(self, account):
+        return account
 
 
 class TestProbeWithAPassword(TestProbe):
@@ -237,8 +149,8 @@ class TestProbeWithAPassword(TestProbe):
 
 class TestWebhook(WebhookContract):
     @pytest.fixture
-    def webhook(self, airbyte):
-        return airbyte
+    def webhook(self, account):
+        return account
 
     @pytest.fixture
     async def closed(self, vendor):

@@ -4,8 +4,8 @@ import json
 from urllib.parse import parse_qsl
 
 import pytest
+from airbyte_jobs import SHOP, connector
 
-import stackhub_airbyte
 from stackhub.contract import (
     ConfigError,
     Health,
@@ -13,33 +13,11 @@ from stackhub.contract import (
     Relation,
     Unavailable,
 )
-from stackhub.contract.sandbox import Breaks, Fault, Feed
-from stackhub.testing import Clock, a_context, open_on
+from stackhub.contract.sandbox import Breaks, Fault
+from stackhub.testing import a_context, open_on
 from stackhub.wire import connect
 from stackhub_airbyte.client import Api
 from stackhub_airbyte.sandbox import HOOK
-
-connector = stackhub_airbyte.connector
-SHOP = "64d901a1-2520-4d91-93c8-9df438668ff0"
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def vendor(clock):
-    played = connector.sandbox(clock.world(land=lambda _vendor, _connection: 42))
-    played.add(Feed(id=SHOP, name="shop", seconds=60, database="db", schema="raw", tables=("orders", "users")))
-    played.add(Feed(id="c-crm", name="crm", seconds=60))
-    return played
-
-
-@pytest.fixture
-async def airbyte(vendor, clock):
-    async with open_on(connector, vendor, clock=clock) as opened:
-        yield opened
 
 
 async def test_a_connection_is_listed_with_its_tables_its_schedule_and_its_last_landing(airbyte, vendor, clock):

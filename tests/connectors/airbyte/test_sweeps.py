@@ -1,59 +1,20 @@
 """Airbyte's own syncs waited for, and many jobs asked for at once."""
 
-import json
 from datetime import timedelta
 
-import pytest
+from airbyte_jobs import SHOP, a_job, ask, begin, connector
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import stackhub_airbyte
 from stackhub.contract import (
     Finished,
-    Job,
     Pending,
 )
 from stackhub.contract.sandbox import Ends, Feed, Turn
 from stackhub.testing import Clock, open_on
 from stackhub_airbyte.sweep import MOST_PAGES, STRAGGLERS
 
-connector = stackhub_airbyte.connector
 JOBS = ("GET", "/api/public/v1/jobs")
-SHOP = "64d901a1-2520-4d91-93c8-9df438668ff0"
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def vendor(clock):
-    played = connector.sandbox(clock.world(land=lambda _vendor, _connection: 42))
-    played.add(Feed(id=SHOP, name="shop", seconds=60, database="db", schema="raw", tables=("orders", "users")))
-    played.add(Feed(id="c-crm", name="crm", seconds=60))
-    return played
-
-
-@pytest.fixture
-async def airbyte(vendor, clock):
-    async with open_on(connector, vendor, clock=clock) as opened:
-        yield opened
-
-
-def a_job(operation="sync", connection="shop", consumed=()):
-    options = connector.operations[operation].options(connection=connection)
-    return Job(operation=operation, options=options, consumed=dict(consumed))
-
-
-async def begin(airbyte, job):
-    baseline = json.loads(json.dumps(await airbyte.prepare(job)))
-    return json.loads(json.dumps(await airbyte.start(job, baseline, "k")))
-
-
-async def ask(airbyte, *handles):
-    answers = await airbyte.poll(handles)
-    return answers[0] if len(answers) == 1 else answers
 
 
 async def test_a_wait_ends_on_the_next_success_and_not_on_a_failure(airbyte, vendor, clock):

@@ -2,7 +2,6 @@
 
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -25,7 +24,6 @@ from stackhub_airbyte.answers import (
 from stackhub_airbyte.played import java_duration, java_time
 from stackhub_airbyte.relations import Place, place, relations
 
-RECORDED = Path(__file__).parents[3] / "shared" / "vendors" / "recorded" / "airbyte"
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
@@ -283,37 +281,3 @@ def test_no_shape_of_a_connection_breaks_the_reading_of_its_tables(streams, conf
     body = {"configurations": {"streams": streams}, "syncCatalog": None}
     default = place({"destinationType": "postgres", "configuration": configuration})
     assert all(found.schema for found in relations(body, default))
-
-
-# --- recorded ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.skipif(not RECORDED.is_dir(), reason="no recorded bodies beside this checkout")
-class TestRecorded:
-    @pytest.mark.parametrize(
-        ("status", "kind"),
-        [
-            ("pending", Pending),
-            ("queued", Deferred),
-            ("running", Pending),
-            ("incomplete", Pending),
-            ("succeeded", Finished),
-            ("failed", Finished),
-            ("cancelled", Finished),
-        ],
-    )
-    def test_every_recorded_job_is_understood(self, status, kind):
-        body = json.loads((RECORDED / f"public_job_{status}__constructed.json").read_text())
-        assert isinstance(answer(row(body), "sync"), kind)
-
-    @pytest.mark.parametrize(
-        "name", ["public_409_try_again_later__from_problem_spec.json", "config_409_already_running__issue.json"]
-    )
-    def test_both_shapes_of_already_running_are_understood(self, name):
-        assert conflict((RECORDED / name).read_bytes()) is Conflict.RUNNING
-
-    def test_a_recorded_connection_tells_its_tables(self):
-        body = json.loads((RECORDED / "config_connections_get__dagster.json").read_text())
-        default = place(json.loads((RECORDED / "public_destination_get__dagster.json").read_text()))
-        assert default == Place("test_database", "test_schema")
-        assert {found.schema for found in relations(body, default)} == {"string"}

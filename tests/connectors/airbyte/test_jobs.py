@@ -3,13 +3,12 @@
 import json
 
 import pytest
+from airbyte_jobs import SHOP, a_job, ask, begin, connector
 
-import stackhub_airbyte
 from stackhub.contract import (
     Absent,
     Deferred,
     Found,
-    Job,
     Missing,
     Outcome,
     Pending,
@@ -19,44 +18,8 @@ from stackhub.contract import (
     Unsure,
 )
 from stackhub.contract.sandbox import Breaks, Ends, Fault, Feed, Turn
-from stackhub.testing import Clock, open_on
+from stackhub.testing import open_on
 from stackhub_airbyte.sandbox import WORKSPACE
-
-connector = stackhub_airbyte.connector
-SHOP = "64d901a1-2520-4d91-93c8-9df438668ff0"
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def vendor(clock):
-    played = connector.sandbox(clock.world(land=lambda _vendor, _connection: 42))
-    played.add(Feed(id=SHOP, name="shop", seconds=60, database="db", schema="raw", tables=("orders", "users")))
-    played.add(Feed(id="c-crm", name="crm", seconds=60))
-    return played
-
-
-@pytest.fixture
-async def airbyte(vendor, clock):
-    async with open_on(connector, vendor, clock=clock) as opened:
-        yield opened
-
-
-def a_job(operation="sync", connection="shop", **options):
-    return Job(operation=operation, options=connector.operations[operation].options(connection=connection, **options))
-
-
-async def begin(airbyte, job):
-    baseline = json.loads(json.dumps(await airbyte.prepare(job)))
-    return json.loads(json.dumps(await airbyte.start(job, baseline, "k")))
-
-
-async def ask(airbyte, *handles):
-    answers = await airbyte.poll(handles)
-    return answers[0] if len(answers) == 1 else answers
 
 
 @pytest.mark.parametrize("wanted", ["shop", SHOP, SHOP.upper(), " shop "])
