@@ -1,9 +1,11 @@
 """What every test may ask for, and how property tests are run: as they fall at one's desk, always the same in CI."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+from postgres import Server, served
 
 settings.register_profile("desk", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
@@ -13,3 +15,10 @@ settings.load_profile("ci" if os.environ.get("CI") else "desk")
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """Serve one PostgreSQL for all tests that ask for it."""
+    with served() as server:
+        yield server

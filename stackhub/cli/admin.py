@@ -135,7 +135,8 @@ def upgrade(where: Where) -> int:
 
 
 async def _upgrade(hub: HubSettings) -> None:
-    async with open_store(hub.database_url.get_secret_value(), hub.state_dir, written_by=asking.WRITTEN_BY):
+    url = hub.database_url.get_secret_value()
+    async with open_store(url, hub.state_dir, written_by=asking.WRITTEN_BY, migrate=True):
         pass
 
 

@@ -38,7 +38,7 @@ def run(context: Context, pipeline: Pipeline, only: Only = [], changes: With = [
 def serve(
     context: Context,
     migrate: Annotated[
-        bool, typer.Option("--migrate", help="Bring the tables of an older version up to date.")
+        bool, typer.Option("--migrate", help="On PostgreSQL too, bring the tables of an older version up to date.")
     ] = False,
 ) -> int:
     """Run the daemon: schedules, alerts, the API and the page.

@@ -9,8 +9,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Mapping
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -28,18 +28,17 @@ from stackhub.cli import exits, logging
 from stackhub.config.read import Configuration, fingerprint_directory, read
 from stackhub.config.settings import HubSettings
 from stackhub.engine.engine import Engine, attend
-from stackhub.errors import ConfigError, Problem, StoreUnusable
+from stackhub.errors import ConfigError, Problem, StoreUnavailable, StoreUnusable
 from stackhub.server.app import Doors, make
 from stackhub.server.listen import served
 from stackhub.server.places import SOCKET, bind_port, bound_socket
 from stackhub.server.redact import Redactor
 from stackhub.server.reloading import Reloader, ceased, warn
 from stackhub.server.supervisor import Supervisor, heartbeat
-from stackhub.store import database
-from stackhub.store.lock import HubLock
 from stackhub.store.store import Store, open_store
 
 log = structlog.get_logger()
+AGAIN: Final = 1.0  # seconds between tries while the database is away at the start
 ASIDE: Final = 0.5  # seconds of the grace that are kept for the exit itself
 FOR_REQUESTS: Final = 0.3  # of the grace, for requests under way
 
@@ -159,7 +158,10 @@ async def _attended(
     settle(configuration)
     warn(configuration)
     await anyio.to_thread.run_sync(_prepare, hub.state_dir)
-    async with _opened(hub, migrate=migrate) as store:
+    async with AsyncExitStack() as opened:
+        store = await _opened(opened, hub, stop, migrate=migrate)
+        if store is None:
+            return
         with bind_port(hub.host, hub.port) as port, bound_socket(hub.state_dir) as local:
             async with attend(configuration, store, environ, state=hub.state_dir) as engine:
                 reloader = Reloader(directory, engine, again, settle, seen=seen)
@@ -181,17 +183,25 @@ async def _attended(
                     await _tended(engine, doors, reloader, Supervisor(environ), stop)
 
 
-@asynccontextmanager
-async def _opened(hub: HubSettings, *, migrate: bool) -> AsyncIterator[Store]:
-    """Open the store, and hold the lock of the state directory even where the database is not in it."""
-    url = hub.database_url.get_secret_value()
-    async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(
-            open_store(url, hub.state_dir, written_by=stackhub.__version__, migrate=migrate)
-        )
-        if database.path_of(url) is None:
-            stack.callback(HubLock.take(hub.state_dir / "hub.lock").release)
-        yield store
+async def _opened(stack: AsyncExitStack, hub: HubSettings, stop: Stop, *, migrate: bool) -> Store | None:
+    """Open the store, waiting for a server that does not answer yet; None where we are asked to leave meanwhile."""
+    url, told = hub.database_url.get_secret_value(), False
+    may = True if migrate else None
+    while not stop.asked.is_set():
+        try:
+            opening = open_store(url, hub.state_dir, written_by=stackhub.__version__, migrate=may)
+            store = await stack.enter_async_context(opening)
+        except StoreUnavailable as err:
+            if not told:
+                log.error("the database is away, waiting for it", reason=str(err))  # noqa: TRY400 - no bug of ours
+            told = True
+        else:
+            if told:
+                log.info("the database is there")
+            return store
+        with anyio.move_on_after(AGAIN):
+            await stop.asked.wait()
+    return None
 
 
 async def _tended(engine: Engine, doors: Doors, reloader: Reloader, supervisor: Supervisor, stop: Stop) -> None:

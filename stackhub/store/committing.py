@@ -1,6 +1,7 @@
 """Commits transactions in groups, whoever drives it; a conflict fails only its own transaction."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,12 +13,13 @@ from sqlalchemy import exc
 
 from stackhub.errors import LostLane, StackhubError, StaleRun, StoreUnavailable
 from stackhub.store import tables as t
-from stackhub.store.database import away
+from stackhub.store.faults import away, collided, cut
 from stackhub.store.seal import Seal
 from stackhub.store.transaction import Op, Statement, Transaction
 
 log = structlog.get_logger()
 GROUP: Final = 512  # transactions in one commit, at most
+SILENCE: Final = 15.0  # seconds without an answer after which the database is said to be ailing
 COUNTED: Final = {"preserve_rowcount": True}  # psycopg's count of inserted rows is dropped otherwise
 
 
@@ -61,14 +63,24 @@ class Committer:
         seal: Seal | None = None,
         point: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.ailing = ""  # why nothing can be committed now; "" when all is well
         self.commits = 0
         self._engine = engine
         self._tell = tell
-        self._seal = seal or Seal(engine)
+        self._seal = seal or Seal()
         self._point = point
         self._connection: sa.Connection | None = None
+        self._proven = False  # whether this connection has served before
+        self._trouble = ""  # why nothing could be committed when it was last tried
+        self._cut = ""  # why a connection had to be made again
+        self._began: float | None = None  # when the database was last asked, if it has not answered yet
         self._waiting: list[Sequence[Work]] = []  # parts of the group under way, in order, the first on top
+
+    @property
+    def ailing(self) -> str:
+        """Say why nothing can be committed now; "" when all is well."""
+        began = self._began
+        waited = 0.0 if began is None else time.monotonic() - began
+        return self._trouble or (f"the database has not answered for {waited:.0f} s" if waited > SILENCE else "")
 
     def carry_out(self, group: Sequence[Work]) -> Iterator[None]:
         """Commit a group, halving it until what cannot be committed stands alone.
@@ -79,12 +91,16 @@ class Committer:
         while self._waiting:
             part = self._waiting[-1]
             try:
-                self._connection = self._connection or self._engine.connect()
-                results = self._commit(self._connection, part)
+                self._began = time.monotonic()
+                results = self._commit(self._connect(), part)
             except Exception as err:  # noqa: BLE001 - a bug in one transaction is its owner's, not everyone's
+                self._began = None
+                again = collided(err) or (cut(err) and self._proven)
                 if not isinstance(err, _Conflict | exc.IntegrityError):
                     self._drop()
-                if away(err):
+                if again:
+                    self._cut = _words(err)
+                elif away(err):
                     self._ail(err)
                     yield
                 elif len(part) > 1:
@@ -94,6 +110,7 @@ class Committer:
                     self._waiting.pop()
                     self._tell([(part[0].future, _told(err), None)])
             else:
+                self._began = None
                 self._recover()
                 self._waiting.pop()
                 self._tell([(item.future, None, result) for item, result in zip(part, results, strict=True)])
@@ -103,11 +120,19 @@ class Committer:
         gone = StoreUnavailable(f"the database is away: {self.ailing}")
         self._tell([(item.future, gone, None) for left in reversed(self._waiting) for item in left])
         self._waiting = []
+        self._seal.lift()  # else what is committed next would be taken for it
 
     def close(self) -> None:
         """Give the connection back."""
         if self._connection is not None:
             self._connection.close()
+
+    def _connect(self) -> sa.Connection:
+        if self._connection is None:
+            self._proven = False
+            self._connection = self._engine.connect()
+            self._seal.claim(self._connection)
+        return self._connection
 
     def _commit(self, connection: sa.Connection, part: Sequence[Work]) -> Sequence[Any]:
         kept = self._seal.kept(connection)
@@ -145,14 +170,17 @@ class Committer:
                 connection.close()
 
     def _ail(self, err: Exception) -> None:
-        if not self.ailing:
+        if not self._trouble:
             log.error("the database is away, waiting for it", reason=_words(err))
-        self.ailing = _words(err)
+        self._trouble = _words(err)
 
     def _recover(self) -> None:
-        if self.ailing:
-            log.info("the database is back", was=self.ailing)
-        self.ailing = ""
+        self._proven = True
+        if self._trouble:
+            log.info("the database is back", was=self._trouble)
+        elif self._cut:
+            log.info("the database was asked once more", was=self._cut)
+        self._trouble = self._cut = ""
 
 
 def settle(outcomes: Sequence[Outcome]) -> None:

@@ -10,7 +10,8 @@ from anyio import CapacityLimiter
 from sqlalchemy import exc
 
 from stackhub.contract import in_thread
-from stackhub.store.database import READERS, away
+from stackhub.store.database import READERS, reading
+from stackhub.store.faults import away, cut
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -22,12 +23,13 @@ class Readers:
 
     def __init__(self, made: sa.Engine, *, again: float = AGAIN) -> None:
         self.ailing = ""  # why nothing can be read now; "" when all is well
-        self._engine = made.execution_options(reading=True)
+        self._engine = reading(made)
         self._limiter = CapacityLimiter(READERS)
         self._again = again
 
     async def __call__(self, work: Callable[[sa.Connection], T]) -> T:
         """Run ``work`` in a thread; a database that is away is waited for."""
+        anew = True  # a connection that was cut while nobody used it is made again at once
         while True:
             try:
                 async with self._limiter:
@@ -35,6 +37,9 @@ class Readers:
             except exc.SQLAlchemyError as err:
                 if not away(err):
                     raise
+                if anew and cut(err):
+                    anew = False
+                    continue
                 if not self.ailing:
                     log.error("the database cannot be read, waiting for it", reason=str(err))  # noqa: TRY400 - no bug of ours
                 self.ailing = str(getattr(err, "orig", None) or err)

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from stackhub.errors import StoreUnavailable, StoreUnusable
-from stackhub.store import database
+from stackhub.store import database, schema
 from stackhub.store import tables as t
 
 T = TypeVar("T")
@@ -44,9 +44,9 @@ def open_reader(url: str) -> Iterator[Reader | None]:
     if path is not None and not path.exists():
         yield None
         return
-    made = database.engine(url).execution_options(reading=True)
+    made = database.reading(database.engine(url))
     try:
-        version = database.version_of(made)
+        version = schema.version_of(made)
         if version is not None and version < t.VERSION:
             raise StoreUnusable(f"the database has tables of version {version}: run `stackhub db upgrade` first")
         yield None if version is None else Reader(made)

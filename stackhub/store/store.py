@@ -1,4 +1,4 @@
-"""The store, opened: one writer, a few readers, and on SQLite the lock that says whose it is."""
+"""The store, opened: one writer, a few readers, and the lock that says whose it is."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -11,7 +11,7 @@ import anyio
 import sqlalchemy as sa
 
 from stackhub.contract import in_thread
-from stackhub.store import database
+from stackhub.store import database, schema
 from stackhub.store.lock import HubLock
 from stackhub.store.readers import Readers
 from stackhub.store.transaction import Transaction
@@ -84,20 +84,23 @@ async def open_store(
     *,
     written_by: str,
     lock: bool = True,
-    migrate: bool = True,
+    migrate: bool | None = None,
     writer: MakesWriter = Writer,
 ) -> AsyncIterator[Store]:
-    """Open the database, making or migrating it; on SQLite only for one hub at a time.
+    """Open the database, making or migrating it: for one hub in a state directory, and one on a file.
 
+    ``migrate`` says whether older tables may be brought up to date; None: those of a file, which no other hub works on.
     ``writer`` makes what commits; the loop's executor does whatever else blocks.
 
     Raises:
         StoreUnusable: another hub holds it, it is no stackhub database, or one of a newer version.
+        StoreUnavailable: its server does not answer.
     """
+    may = database.path_of(url) is not None if migrate is None else migrate
     with ExitStack() as held:
         for path in _locks(url, state) if lock else ():
             held.callback(HubLock.take(path).release)
-        made = await in_thread(_open, url, written_by, migrate)
+        made = await in_thread(_open, url, written_by, may)
         held.callback(made.dispose)
         writes = writer(made, asyncio.get_running_loop())
         try:
@@ -108,18 +111,16 @@ async def open_store(
 
 
 def _locks(url: str, state: Path) -> list[Path]:
-    """Return what one hub at a time holds: the state directory, and the database where that is elsewhere."""
+    """Return what one hub at a time holds: its state directory, and a file that is its database but elsewhere."""
     path = database.path_of(url)
-    if path is None:
-        return []
-    elsewhere = path.absolute().parent.resolve() != state.absolute().resolve()
-    return [state / "hub.lock", *([path.with_name(f"{path.name}.lock")] if elsewhere else [])]
+    elsewhere = path is not None and path.absolute().parent.resolve() != state.absolute().resolve()
+    return [state / "hub.lock", *([path.with_name(f"{path.name}.lock")] if path is not None and elsewhere else [])]
 
 
 def _open(url: str, written_by: str, migrate: bool) -> sa.Engine:  # noqa: FBT001 - called through a thread
     made = database.engine(url)
     try:
-        database.prepare(made, written_by, migrate=migrate)
+        schema.prepare(made, written_by, migrate=migrate)
     except BaseException:
         made.dispose()
         raise

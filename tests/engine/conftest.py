@@ -9,7 +9,7 @@ import pytest
 import structlog
 from engine.house import EMPTY, House
 
-from stackhub.store import database
+from stackhub.store import database, schema
 
 MEMORY = Path("/dev/shm")
 PAIR = """
@@ -27,7 +27,7 @@ def empty():
     """Make an empty database once, for every house to begin with a copy of."""
     EMPTY.parent.mkdir(mode=0o700)
     made = database.engine(f"sqlite:///{EMPTY}")
-    database.prepare(made, "test")
+    schema.prepare(made, "test")
     made.dispose()
     yield
     shutil.rmtree(EMPTY.parent)

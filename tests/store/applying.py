@@ -2,13 +2,12 @@
 
 import asyncio
 import sys
-from pathlib import Path
 
 from store.ground import line, store_at
 
 
-async def main(path: Path) -> None:
-    async with store_at(path) as store:
+async def main(url: str) -> None:
+    async with store_at(url) as store:
 
         async def keep(name: str) -> None:
             await store.apply(line(name))
@@ -19,4 +18,4 @@ async def main(path: Path) -> None:
             await asyncio.gather(*(keep(f"{nth}.{one}") for one in range(20)))
 
 
-asyncio.run(main(Path(sys.argv[1])))
+asyncio.run(main(sys.argv[1]))

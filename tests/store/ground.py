@@ -1,4 +1,4 @@
-"""A store on a real file, and transactions worth committing."""
+"""A store on a real database, and transactions worth committing."""
 
 import asyncio
 import sqlite3
@@ -14,7 +14,7 @@ from decide.worlds import T0, World, pipeline
 from sqlalchemy import event
 
 from stackhub.model.run import OpenRun
-from stackhub.store import database
+from stackhub.store import database, schema
 from stackhub.store import tables as t
 from stackhub.store.readers import Readers
 from stackhub.store.rows import happened, run_made
@@ -25,21 +25,23 @@ from stackhub.store.writer import Writer
 SOON = 0.01  # seconds between tries
 
 
-def impatient(engine: sa.Engine) -> None:
-    """Wait hardly at all for a lock."""
-    event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=5"))
-
-
-def opened(path: Path) -> sa.Engine:
-    engine = database.engine(f"sqlite:///{path}")
-    impatient(engine)
-    database.prepare(engine, "test")
+def opened(url: str) -> sa.Engine:
+    """Open a database; a file's lock is hardly waited for at all."""
+    engine = database.engine(url)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=5"))
+    schema.prepare(engine, "test")
     return engine
 
 
+def made_ready(url: str) -> None:
+    """Make the tables."""
+    opened(url).dispose()
+
+
 @asynccontextmanager
-async def store_at(path: Path) -> AsyncIterator[Store]:
-    engine = opened(path)
+async def store_at(url: str) -> AsyncIterator[Store]:
+    engine = opened(url)
     writer = Writer(engine, asyncio.get_running_loop(), again=SOON)
     try:
         yield Store(engine, writer, Readers(engine, again=SOON))
@@ -94,16 +96,34 @@ async def until(true) -> None:
             await anyio.lowlevel.checkpoint()
 
 
-def sqlite(path, *statements):
-    connection = sqlite3.connect(path)
-    for statement in statements:
-        connection.execute(statement)
-    connection.commit()
-    connection.close()
+def say(url: str, *statements: str) -> None:
+    """Do something to a database that is none of the store's doing."""
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+def everything(url: str) -> object:
+    """Return all that a database holds: the bytes of a file; of a server's, each table with its columns and rows."""
+    engine = sa.create_engine(url)
+    if engine.dialect.name == "sqlite":
+        engine.dispose()
+        return Path(engine.url.database).read_bytes()
+    kept = sa.MetaData()
+    with engine.connect() as connection:
+        kept.reflect(connection)
+        found = {
+            name: [(*table.columns.keys(),), *sorted(map(repr, connection.execute(sa.select(table))))]
+            for name, table in kept.tables.items()
+        }
+    engine.dispose()
+    return found
 
 
 def locked(path: Path) -> sqlite3.Connection:
-    """Hold the database as another program would."""
+    """Hold a file as another program would."""
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("BEGIN EXCLUSIVE")
     return connection

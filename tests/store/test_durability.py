@@ -17,24 +17,24 @@ TESTS = Path(__file__).parents[1]
 APPLYING = Path(__file__).with_name("applying.py")
 
 
-async def test_every_commit_is_on_the_disk_before_it_is_acknowledged(store):
+async def test_every_commit_is_on_the_disk_before_it_is_acknowledged(file_store):
     for pragma, wanted in (("synchronous", 2), ("journal_mode", "wal")):
-        found = await store.call(lambda c, pragma=pragma: c.exec_driver_sql(f"PRAGMA {pragma}").scalar())
+        found = await file_store.call(lambda c, pragma=pragma: c.exec_driver_sql(f"PRAGMA {pragma}").scalar())
         assert found == wanted
 
 
-async def test_what_was_kept_is_there_when_the_store_is_opened_again(tmp_path):
-    async with store_at(tmp_path / "hub.db") as store:
+async def test_what_was_kept_is_there_when_the_store_is_opened_again(url):
+    async with store_at(url) as store:
         await store.apply(line("kept"))
-    async with store_at(tmp_path / "hub.db") as store:
+    async with store_at(url) as store:
         assert await texts(store) == ["kept"]
 
 
 @pytest.mark.parametrize("lines", [1, 333])
-async def test_a_process_that_is_killed_loses_nothing_it_acknowledged(tmp_path, lines):
+async def test_a_process_that_is_killed_loses_nothing_it_acknowledged(url, lines):
     paths = f"{TESTS}:{Path(stackhub.__file__).parents[1]}"
     process = subprocess.Popen(
-        [sys.executable, str(APPLYING), str(tmp_path / "hub.db")],
+        [sys.executable, str(APPLYING), url],
         stdout=subprocess.PIPE,
         text=True,
         env={"PYTHONPATH": paths, "PATH": "/usr/bin:/bin"},
@@ -46,13 +46,14 @@ async def test_a_process_that_is_killed_loses_nothing_it_acknowledged(tmp_path, 
         left, _ = process.communicate()
     told += [name for name in left.split("\n")[:-1] if name]
     assert len(told) >= lines
-    async with store_at(tmp_path / "hub.db") as store:
+    async with store_at(url) as store:
         kept = await texts(store)
     assert set(told) <= set(kept)
     assert len(set(kept)) == len(kept)
 
 
-async def test_a_backup_made_while_things_are_kept_is_whole_and_private(store, tmp_path):
+async def test_a_backup_made_while_things_are_kept_is_whole_and_private(file_store, tmp_path):
+    store = file_store
     to = tmp_path / "backups" / "hub.db"
     async with anyio.create_task_group() as group:
         for nth in range(300):
@@ -61,21 +62,21 @@ async def test_a_backup_made_while_things_are_kept_is_whole_and_private(store, t
         await anyio.to_thread.run_sync(database.backup, store.engine, to)
     assert to.stat().st_mode & 0o777 == 0o600
     assert sorted(path.name for path in to.parent.iterdir()) == ["hub.db"]
-    async with store_at(to) as copy:
+    async with store_at(f"sqlite:///{to}") as copy:
         found = await texts(copy)
         assert "before" in found
         assert set(found) <= set(await texts(store))
         assert await copy.call(lambda c: c.exec_driver_sql("PRAGMA integrity_check").scalar()) == "ok"
 
 
-async def test_a_backup_takes_the_place_of_nothing(store, tmp_path):
+async def test_a_backup_takes_the_place_of_nothing(file_store, tmp_path):
     to = tmp_path / "notes.txt"
     to.write_text("mine")
     with pytest.raises(StoreUnusable, match="exists already"):
-        database.backup(store.engine, to)
+        database.backup(file_store.engine, to)
     assert to.read_text() == "mine"
     with pytest.raises(StoreUnusable, match="cannot write the backup"):
-        database.backup(store.engine, tmp_path / "notes.txt" / "hub.db")
+        database.backup(file_store.engine, tmp_path / "notes.txt" / "hub.db")
 
 
 def test_another_kind_of_database_is_backed_up_with_its_own_tools():
@@ -83,8 +84,9 @@ def test_another_kind_of_database_is_backed_up_with_its_own_tools():
         database.backup(sa.create_engine("postgresql+psycopg://nowhere/x"), Path("x"))
 
 
-async def test_a_file_that_vanishes_is_waited_for_and_never_made_anew(store, tmp_path):
+async def test_a_file_that_vanishes_is_waited_for_and_never_made_anew(file_store, tmp_path):
     """A mount that is gone leaves an empty directory: SQLite would make an empty database in it."""
+    store = file_store
     await store.apply(line("before"))
     store.engine.dispose()
     with pytest.raises(ZeroDivisionError):  # after which the writer trusts its connection no more

@@ -25,7 +25,7 @@ class Cut(BaseException):
 
 @asynccontextmanager
 async def inline_at(path, **more):
-    engine = opened(path)
+    engine = opened(f"sqlite:///{path}")
     writer = InlineWriter(engine, asyncio.get_running_loop(), mark="mark", again=SOON, **more)
     yield Store(engine, writer, Readers(engine, again=SOON))
     writer.close()
@@ -111,7 +111,7 @@ async def test_a_store_opened_with_it_has_no_thread(tmp_path):
     async with open_store(url, tmp_path, written_by="test", writer=partial(InlineWriter, mark="m")) as store:
         await store.apply(line("here"))
         assert await texts(store) == ["here"]
-        query = sa.select(t.meta.c.value).where(t.meta.c.key == "commit")
-        assert (await store.read(lambda connection: connection.scalar(query))).startswith("m:"), "no randomness"
+        query = sa.select(t.meta.c.value).where(t.meta.c.key == "commit:m")
+        assert await store.read(lambda connection: connection.scalar(query)) == "1:0", "no randomness, no clock"
         assert await store.call(lambda _: 7) == 7
         await store.apply(Transaction())
