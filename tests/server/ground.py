@@ -225,3 +225,10 @@ async def grounds(
         attend(configuration, store, {}, state=state) as engine,
     ):
         yield Ground(directory, toy, bell, engine, make(engine, reload=reload), reloads)
+
+
+async def asked_for(client, **body) -> str:
+    """Ask for a run of the shop."""
+    answer = await client.post("/api/v1/pipelines/shop/trigger", **({"json": body} if body else {}))
+    assert answer.status_code == 202, answer.text
+    return answer.json()["run"]
