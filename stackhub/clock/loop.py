@@ -12,6 +12,7 @@ import asyncio
 import contextvars
 import heapq
 import math
+import warnings
 from asyncio import events, tasks
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
@@ -99,19 +100,22 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                 _set_running_loop(None)
             return
 
-    def abandon(self, err: BaseException) -> None:
-        """End every task where it stands, as far as memory goes: ``err`` is raised in it until it is over.
+    def abandon(self, end: Callable[[], BaseException]) -> None:
+        """End every task where it stands, as far as memory goes: an error of its own is raised in it until it is over.
 
         Whatever its `finally` blocks attempt must have no effect by then: that is up to the ports they would have it
         through. Nothing else happens on this loop any more.
         """
+        left = sorted(self._tasks.items())
         self._closed = True
         self._ready.clear()
         self._timers.clear()
         _set_running_loop(self)
         try:
-            for _, task in sorted(self._tasks.items(), reverse=True):
-                _end(self, task, err)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # of coroutines that were never begun
+                while left:
+                    _end(self, left.pop()[1], end)
         finally:
             _set_running_loop(None)
         self._ready.clear()
@@ -270,14 +274,14 @@ def _settle(future: asyncio.Future[T], err: Exception | None, result: Any) -> No
         future.set_result(result)
 
 
-def _end(loop: VirtualLoop, task: NumberedTask[Any], err: BaseException) -> None:
+def _end(loop: VirtualLoop, task: NumberedTask[Any], end: Callable[[], BaseException]) -> None:
     """Raise an error in a task, and again at each await of its `finally` blocks, until it is over."""
     coro: Any = task.get_coro()
     _enter(loop, task)
     try:
         for _ in range(LAST_WORDS):
             try:
-                task.in_context.run(coro.throw, err)
+                task.in_context.run(coro.throw, end())
             except BaseException:  # noqa: BLE001 - whatever it ends with, nobody hears it
                 break
     finally:

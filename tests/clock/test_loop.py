@@ -70,7 +70,7 @@ def test_nobody_waits_for_what_never_comes():
     loop = VirtualLoop()
     with pytest.raises(RuntimeError, match="nothing will ever happen"):
         loop.run_until_complete(anyio.sleep_forever())
-    loop.abandon(KeyboardInterrupt())
+    loop.abandon(Gone)
 
 
 def test_one_step_is_the_code_between_two_awaits():
@@ -142,7 +142,7 @@ def test_an_abandoned_loop_ends_its_tasks_where_they_stand_and_runs_nothing():
         loop.line.pass_to(loop.next_at())
         if loop.line.seconds < 1:
             loop.step()
-    loop.abandon(Gone())
+    loop.abandon(Gone)
     assert heard == ["two let go", "one let go", "all let go"]
     assert loop.next_at() is None
     assert loop.is_closed()

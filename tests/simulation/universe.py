@@ -50,13 +50,14 @@ from simulation.guard import Killed, guarded
 from stackhub.clock.loop import VirtualLoop
 from stackhub.clock.virtual import TimeLine, VirtualClock
 from stackhub.config.read import Configuration
-from stackhub.engine import commands, deadlines, engine, lanes, outbox, scheduler
+from stackhub.engine import commands, deadlines, jumps, lane, lanes, outbox, scheduler
 from stackhub.engine.engine import Engine, attend
 from stackhub.errors import StackhubError
 from stackhub.model.ids import Ids
 from stackhub.store.inline import InlineWriter
 from stackhub.store.store import Store, open_store
 
+LOOKING = (commands, deadlines, jumps, lane, lanes, outbox, scheduler)  # modules of loops that look every so often
 SPINS = 200_000  # callbacks at one instant: beyond that, somebody goes round and round
 
 
@@ -64,10 +65,8 @@ SPINS = 200_000  # callbacks at one instant: beyond that, somebody goes round an
 def unhurried(look: timedelta) -> Iterator[None]:
     """Let idle loops look less often."""
     seconds = look.total_seconds()
-    kept = [
-        (engine, "PULSE", engine.PULSE),
-        *((one, "LOOK", one.LOOK) for one in (deadlines, lanes, outbox, scheduler)),
-    ]
+    modules = [(one, name) for one in LOOKING for name in ("LOOK", "PULSE", "IDLE") if hasattr(one, name)]
+    kept = [(one, name, getattr(one, name)) for one, name in modules]
     defaults = commands.watch_inbox.__defaults__
     for module, name, _ in kept:
         setattr(module, name, seconds)
@@ -327,7 +326,7 @@ class Life:
     def _end(self) -> None:
         self._leave_the_living()
         self.failure = self.failure or self._main.exception()
-        self.loop.abandon(Killed("over"))
+        self.loop.abandon(Killed)
         if self.failure is not None:
             raise Fell(f"hub {self.number} fell at {self.universe.line.now}: {self.failure!r}") from self.failure
 
@@ -335,7 +334,7 @@ class Life:
         if self.over:
             return
         self._leave_the_living()
-        self.loop.abandon(Killed("dead"))
+        self.loop.abandon(Killed)
         if self._writer is not None:
             self._writer.drop()
 

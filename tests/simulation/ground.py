@@ -1,0 +1,87 @@
+"""Where a universe's hubs stand: a configuration directory and a new database in memory, and played vendors."""
+
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache, partial
+from pathlib import Path
+
+from engine.house import House
+from simulation.universe import Life, Universe
+
+from stackhub.clock.loop import VirtualLoop
+from stackhub.store.inline import InlineWriter
+from stackhub.store.store import open_store
+
+MONDAY = datetime(2026, 11, 2, 12, tzinfo=UTC)
+MEMORY = Path("/dev/shm")
+
+
+@dataclass
+class Ground:
+    """One universe, and where its hubs live."""
+
+    universe: Universe
+    house: House
+
+    def __getitem__(self, name):
+        """Return the far end of an instance."""
+        return self.house.world[name]
+
+    @property
+    def state(self) -> Path:
+        return self.house.root / ".stackhub"
+
+    @property
+    def database(self) -> Path:
+        return self.state / "stackhub.db"
+
+    def hub(self, **more) -> Life:
+        """Let a hub begin to live."""
+        return self.universe.hub(self.house.read(), state=self.state, **more)
+
+    def ask(self, query, *values) -> list[tuple]:
+        """Read the database, past any hub."""
+        with closing(sqlite3.connect(self.database)) as connection:
+            return connection.execute(query, values).fetchall()
+
+
+@contextmanager
+def ground(seed: int = 0, start: datetime = MONDAY) -> Iterator[Ground]:
+    """Make a universe with nothing in it."""
+    with tempfile.TemporaryDirectory(dir=MEMORY if os.access(MEMORY, os.W_OK) else None) as root:
+        universe = Universe(seed, start)
+        made = Ground(universe, House(Path(root), clock=universe.clock))
+        made.state.mkdir(mode=0o700)
+        made.database.write_bytes(_empty())
+        made.database.chmod(0o600)
+        try:
+            yield made
+        finally:
+            for life in list(universe.lives):
+                life.kill()
+
+
+@cache
+def _empty() -> bytes:
+    """Return a database with nothing in it."""
+
+    async def make(root):
+        url = f"sqlite:///{root / 'stackhub.db'}"
+        async with open_store(url, root, written_by="simulation", writer=partial(InlineWriter, mark="empty")):
+            pass
+
+    with tempfile.TemporaryDirectory() as root:
+        VirtualLoop().run_until_complete(make(Path(root)))
+        return (Path(root) / "stackhub.db").read_bytes()
+
+
+def dumped(path: Path) -> list[str]:
+    """Return every row of every table, as text."""
+    with closing(sqlite3.connect(path)) as connection:
+        names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type='table' ORDER BY 1")]
+        return [f"{name}: {row!r}" for name in names for row in connection.execute(f'SELECT * FROM "{name}"')]
