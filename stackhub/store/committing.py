@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -13,6 +13,7 @@ from sqlalchemy import exc
 
 from stackhub.errors import LostLane, StackhubError, StaleRun, StoreUnavailable
 from stackhub.store import tables as t
+from stackhub.store.compiled import Compiled
 from stackhub.store.faults import away, collided, cut
 from stackhub.store.seal import Seal
 from stackhub.store.transaction import Op, Statement, Transaction
@@ -20,7 +21,6 @@ from stackhub.store.transaction import Op, Statement, Transaction
 log = structlog.get_logger()
 GROUP: Final = 512  # transactions in one commit, at most
 SILENCE: Final = 15.0  # seconds without an answer after which the database is said to be ailing
-COUNTED: Final = {"preserve_rowcount": True}  # psycopg's count of inserted rows is dropped otherwise
 
 
 @dataclass(slots=True)
@@ -65,6 +65,7 @@ class Committer:
     ) -> None:
         self.commits = 0
         self._engine = engine
+        self._compiled = Compiled(engine.dialect)
         self._tell = tell
         self._seal = seal or Seal()
         self._point = point
@@ -146,7 +147,7 @@ class Committer:
                 case _:
                     group = [item.transaction for item in part if isinstance(item, Apply)]
                     _check_lanes(connection, group)
-                    _execute(connection, [op for one in group for op in one.ops])
+                    _execute(connection, self._compiled, (op for one in group for op in one.ops))
                     results = [None] * len(group)
             self._seal.put(connection, results)
             self._point("before COMMIT")
@@ -225,11 +226,11 @@ def _check_lanes(connection: sa.Connection, group: Sequence[Transaction]) -> Non
             raise _Conflict(LostLane(f"lane {instance}: epoch {epoch} is over, now it is {now.get(instance)}"))
 
 
-def _execute(connection: sa.Connection, ops: Sequence[Op]) -> None:
+def _execute(connection: sa.Connection, compiled: Compiled, ops: Iterable[Op]) -> None:
     rows: dict[Statement, list[Any]] = {}
     for statement, row in ops:
         rows.setdefault(statement, []).append(row)
     for statement in sorted(rows, key=lambda statement: statement.rank):
-        result = connection.execute(statement.sql, rows[statement], execution_options=COUNTED)
-        if statement.conflict is not None and result.rowcount != len(rows[statement]):
-            raise _Conflict(statement.conflict(f"{result.rowcount} of {len(rows[statement])} rows were as expected"))
+        touched = compiled.execute(connection, statement, rows[statement])
+        if statement.conflict is not None and touched != len(rows[statement]):
+            raise _Conflict(statement.conflict(f"{touched} of {len(rows[statement])} rows were as expected"))

@@ -14,13 +14,24 @@ from stackhub.errors import StackhubError, StaleRun
 from stackhub.store import tables as t
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a statement does, where it may be said once for many rows: no two of them touch the same row unnoticed."""
+
+    table: sa.Table
+    changed: tuple[str, ...]
+    keys: tuple[str, ...] = ()  # by which rows are found; none: they are new
+    names: tuple[str, ...] = ()  # of the values in a row: those of ``changed``, then those of ``keys``
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Statement:
     """One prepared statement. ``conflict`` is raised where it touches fewer rows than it was given."""
 
     rank: int
-    sql: sa.Executable
+    sql: sa.Insert | sa.Update | sa.TextClause
     conflict: type[StackhubError] | None = None
+    shape: Shape | None = None
 
 
 class Op(NamedTuple):
@@ -46,14 +57,19 @@ class Transaction:
 _ranks = iter(range(1000))
 
 
-def _insert(table: sa.Table) -> Statement:
-    return Statement(next(_ranks), sa.insert(table).inline(), StaleRun)
+def _insert(table: sa.Table, conflict: type[StackhubError] | None = StaleRun) -> Statement:
+    names = tuple(column.name for column in table.columns if column.autoincrement is not True)
+    return Statement(next(_ranks), sa.insert(table).inline(), conflict, Shape(table, names, names=names))
 
 
 def _update(table: sa.Table, where: tuple[str, ...], columns: tuple[str, ...], *, exactly: bool = True) -> Statement:
     condition = sa.and_(*(table.c[name] == sa.bindparam(f"b_{name}") for name in where))
     changes: dict[str, Any] = {name: sa.bindparam(f"n_{name}") for name in columns}
-    return Statement(next(_ranks), sa.update(table).where(condition).values(changes), StaleRun if exactly else None)
+    sql = sa.update(table).where(condition).values(changes)
+    if not exactly:  # of two rows for one key the last counts, so they are carried out one by one
+        return Statement(next(_ranks), sql)
+    names = (*(f"n_{name}" for name in columns), *(f"b_{name}" for name in where))
+    return Statement(next(_ranks), sql, StaleRun, Shape(table, columns, where, names))
 
 
 def _text(sql: str) -> Statement:
@@ -91,7 +107,7 @@ STEP_MOVED: Final = _update(t.step, ("run", "task"), ("state", "began_at", "ende
 NODE: Final = _upsert(t.node, ("run", "task", "id"))
 LANDING: Final = _keep_first(t.landing, ("instance", "connection", "mark"))
 CONSUMED: Final = _upsert(t.consumed, ("pipeline", "task", "instance", "connection"))
-EVENT: Final = Statement(next(_ranks), sa.insert(t.event).inline())
+EVENT: Final = _insert(t.event, None)
 SCHEDULE_MOVED: Final = _update(t.schedule, ("pipeline", "spec"), ("next_at",), exactly=False)
 DEADLINE: Final = _keep_first(t.deadline, ("id",))
 DEADLINE_MOVED: Final = _update(t.deadline, ("id",), ("state",), exactly=False)

@@ -1,0 +1,98 @@
+"""Statements in a database's own words, made once; after that only rows go to the driver.
+
+SQLAlchemy looks at a statement anew each time, and at each of its rows, which takes longer than a short write itself.
+And a driver is asked for one row after the other, holding the interpreter in between; so statements that can take many
+rows at once do: half of the work, and the event loop goes on meanwhile.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+from operator import itemgetter
+from typing import Any, Final, TypeAlias
+
+import sqlalchemy as sa
+
+from stackhub.store.transaction import Shape, Statement
+
+COUNTED: Final = {"preserve_rowcount": True}  # psycopg's count of inserted rows is dropped otherwise
+SIZES: Final = (64, 16, 4)  # rows of one statement: few texts, so that the databases' caches of plans hold them all
+Row: TypeAlias = Mapping[str, Any]
+_Arranged: TypeAlias = Callable[[Row], Any]  # a row as the driver wants it
+
+
+class Compiled:
+    """The statements of one database. All rows given for one name the same columns, in the same order."""
+
+    def __init__(self, dialect: sa.Dialect) -> None:
+        self._dialect = dialect
+        self._one: dict[tuple[Statement, tuple[str, ...]], tuple[str, _Arranged]] = {}
+        self._many: dict[tuple[Statement, int], str] = {}
+
+    def execute(self, connection: sa.Connection, statement: Statement, rows: Sequence[Row]) -> int:
+        """Carry a statement out for each row; return how many rows of the table it touched."""
+        touched, left = 0, rows
+        if statement.shape is not None:
+            arranged = itemgetter(*statement.shape.names)
+            for size, part in _parts(rows):
+                values = tuple(chain.from_iterable(map(arranged, part)))
+                touched += _counted(connection, self._said(statement, statement.shape, size), values)
+            left = rows[len(rows) - len(rows) % SIZES[-1] :]
+        return touched + self._each(connection, statement, left) if left else touched
+
+    def _each(self, connection: sa.Connection, statement: Statement, rows: Sequence[Row]) -> int:
+        columns = statement.shape.names if statement.shape else tuple(rows[0])
+        found = self._one.get((statement, columns))
+        if found is None:
+            found = self._one[statement, columns] = _compiled(statement, columns, self._dialect)
+        sql, arranged = found
+        return _counted(connection, sql, [arranged(row) for row in rows])
+
+    def _said(self, statement: Statement, shape: Shape, size: int) -> str:
+        found = self._many.get((statement, size))
+        if found is None:
+            found = self._many[statement, size] = _for_many(shape, size, self._dialect)
+        return found
+
+
+def _counted(connection: sa.Connection, sql: str, values: Any) -> int:
+    return connection.exec_driver_sql(sql, values, execution_options=COUNTED).rowcount
+
+
+def _parts(rows: Sequence[Row]) -> Iterator[tuple[int, Sequence[Row]]]:
+    """Cut rows into parts of known sizes; what is left over is smaller than the smallest."""
+    at = 0
+    for size in SIZES:
+        while len(rows) - at >= size:
+            yield size, rows[at : at + size]
+            at += size
+
+
+def _compiled(statement: Statement, columns: Sequence[str], dialect: sa.Dialect) -> tuple[str, _Arranged]:
+    """Compile for one row. The tables hold texts and numbers alone, which no driver wants converted."""
+    made = statement.sql.compile(dialect=dialect, column_keys=list(columns))
+    names: Sequence[str] | None = made.positiontup  # None where the driver wants them by name
+    if names is None:
+        return str(made), dict
+    return str(made), lambda row: tuple([row[name] for name in names])
+
+
+def _for_many(shape: Shape, size: int, dialect: sa.Dialect) -> str:
+    """Say an INSERT, or an UPDATE by key, for so many rows at once.
+
+    The columns of VALUES are called column1, column2, ... by SQLite and by PostgreSQL alike; PostgreSQL has to be told
+    their types, since a NULL has none.
+    """
+    quote = dialect.identifier_preparer.quote
+    columns = [shape.table.c[name] for name in (*shape.changed, *shape.keys)]
+    if dialect.name == "sqlite":
+        marks = ["?" for _ in columns]
+    else:
+        marks = [f"CAST(%s AS {column.type.compile(dialect)})" for column in columns]
+    values = ", ".join([f"({', '.join(marks)})"] * size)
+    table, names = quote(shape.table.name), [quote(column.name) for column in columns]
+    if not shape.keys:
+        return f"INSERT INTO {table} ({', '.join(names)}) VALUES {values}"  # noqa: S608 - names of ours, marks for values
+    count = len(shape.changed)
+    changes = ", ".join(f"{name} = new.column{nth}" for nth, name in enumerate(names[:count], 1))
+    which = " AND ".join(f"{table}.{name} = new.column{nth}" for nth, name in enumerate(names[count:], count + 1))
+    return f"UPDATE {table} SET {changes} FROM (VALUES {values}) AS new WHERE {which}"  # noqa: S608 - likewise
