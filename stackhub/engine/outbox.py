@@ -288,30 +288,34 @@ def _move(
     )
 
 
-def _heads(instance: str) -> sa.Select[Any]:
-    """Select the messages that are first in line: of each incident and route the oldest that waits."""
-    older = t.outbox.alias("older")
-    before = sa.exists().where(
-        older.c.incident == t.outbox.c.incident,
-        older.c.route == t.outbox.c.route,
-        older.c.state == "pending",
-        sa.or_(
-            older.c.seq < t.outbox.c.seq,
-            sa.and_(older.c.seq == t.outbox.c.seq, older.c.part > t.outbox.c.part),  # "root" before "entry"
-        ),
-    )
-    return sa.select(t.outbox).where(t.outbox.c.instance == instance, t.outbox.c.state == "pending", ~before)
+# Made once: every outbox asks these at every look. The state is spelt out, since a partial index serves no parameter.
+_ROW: Final = t.outbox.c
+_OLDER: Final = t.outbox.alias("older")
+_MINE: Final = (_ROW.instance == sa.bindparam("instance"), _ROW.state == sa.literal_column("'pending'"))
+_FIRST_IN_LINE: Final = ~sa.exists().where(  # of each incident and route the oldest that waits
+    _OLDER.c.incident == _ROW.incident,
+    _OLDER.c.route == _ROW.route,
+    _OLDER.c.state == sa.literal_column("'pending'"),
+    sa.or_(
+        _OLDER.c.seq < _ROW.seq,
+        sa.and_(_OLDER.c.seq == _ROW.seq, _OLDER.c.part > _ROW.part),  # "root" before "entry"
+    ),
+)
+_COUNT: Final = sa.select(sa.func.count()).select_from(t.outbox).where(*_MINE)
+_DUE: Final = (
+    sa.select(t.outbox).where(*_MINE, _FIRST_IN_LINE, _ROW.due <= sa.bindparam("now")).order_by(_ROW.due).limit(BATCH)
+)
+_NEXT: Final = sa.select(sa.func.min(_ROW.due)).where(*_MINE, _FIRST_IN_LINE, _ROW.due > sa.bindparam("now"))
 
 
 def _look(connection: sa.Connection, instance: str, now: datetime) -> tuple[list[Waiting], datetime | None, int]:
     """Return what is due, when more will be, and how much there is in all."""
-    mine = (t.outbox.c.instance == instance, t.outbox.c.state == "pending")
-    count = connection.scalar(sa.select(sa.func.count()).select_from(t.outbox).where(*mine)) or 0
+    count = connection.scalar(_COUNT, {"instance": instance}) or 0
     if count == 0:
         return [], None, 0
-    heads = _heads(instance).subquery()
-    at = connection.scalar(sa.select(sa.func.min(heads.c.due)).where(heads.c.due > micros(now)))
-    return _pending(connection, instance, now), maybe_instant(at), count
+    asked = {"instance": instance, "now": micros(now)}
+    at = connection.scalar(_NEXT, asked)
+    return [_waiting(row) for row in connection.execute(_DUE, asked)], maybe_instant(at), count
 
 
 def _about_to_send(connection: sa.Connection, waiting: Waiting) -> bool:
@@ -321,24 +325,20 @@ def _about_to_send(connection: sa.Connection, waiting: Waiting) -> bool:
     return connection.execute(sa.update(t.outbox).where(*still).values(changes)).rowcount == 1
 
 
-def _pending(connection: sa.Connection, instance: str, now: datetime) -> list[Waiting]:
-    query = _heads(instance).where(t.outbox.c.due <= micros(now)).order_by(t.outbox.c.due).limit(BATCH)
-    return [
-        Waiting(
-            id=row.id,
-            incident=row.incident,
-            route=row.route,
-            seq=row.seq,
-            part=Part(row.part),
-            options=load(dict[str, Any], row.options),
-            message=load(Message, row.message),
-            due=instant(row.due),
-            attempts=row.attempts,
-            doubt=bool(row.doubt),
-            created_at=instant(row.created_at),
-        )
-        for row in connection.execute(query)
-    ]
+def _waiting(row: sa.Row[Any]) -> Waiting:
+    return Waiting(
+        id=row.id,
+        incident=row.incident,
+        route=row.route,
+        seq=row.seq,
+        part=Part(row.part),
+        options=load(dict[str, Any], row.options),
+        message=load(Message, row.message),
+        due=instant(row.due),
+        attempts=row.attempts,
+        doubt=bool(row.doubt),
+        created_at=instant(row.created_at),
+    )
 
 
 def _receipt(connection: sa.Connection, incident: str, route: str) -> dict[str, Any] | None:
