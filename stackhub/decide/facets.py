@@ -123,6 +123,19 @@ def account_down(instance: str, error: str, now: datetime, *, refused: bool, sta
     )
 
 
+def undelivered(instance: str, lost: str, error: str, now: datetime) -> Facet:
+    """Say that a route takes no messages: one was given up."""
+    return Facet(
+        kind=Told.STALLED,
+        since=now,
+        severity=Severity.ERROR,
+        title=f"stackhub cannot tell {instance}",
+        error=error,
+        summary="Mend the route; `stackhub alerts` lists what was not told. It resolves itself with the next message.",
+        facts=(("Given up", lost),),
+    )
+
+
 def trouble(title: str, error: str, summary: str, now: datetime) -> Facet:
     """Say that the hub itself has a problem."""
     return Facet(kind=Told.STALLED, since=now, severity=Severity.WARNING, title=title, error=error, summary=summary)

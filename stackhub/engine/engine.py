@@ -24,7 +24,7 @@ from stackhub.engine.births import Births
 from stackhub.engine.board import Board
 from stackhub.engine.commands import Commands, watch_inbox
 from stackhub.engine.deadlines import Deadlines
-from stackhub.engine.incidents import Incidents
+from stackhub.engine.incidents import UNDELIVERED, Incidents
 from stackhub.engine.inforce import InForce
 from stackhub.engine.jumps import Jumps
 from stackhub.engine.keeper import RunKeeper, Surroundings
@@ -83,7 +83,8 @@ class Engine:
     async def _close_retired(self) -> None:
         for key in list(self.incidents.open):
             kind, _, name = key.partition(":")
-            if kind == "pipeline" and self.in_force.active(name) is None:
+            gone = kind == "pipeline" and self.in_force.active(name) is None
+            if gone or (f"{kind}:" == UNDELIVERED and name and name not in self.in_force.route_ids()):
                 await self.incidents.close(key, "no longer configured", self.store)
                 self.lanes.ring_outboxes()
 

@@ -12,13 +12,12 @@ from stackhub.clock import Clock
 from stackhub.contract import ConfigError, Rejected, Unavailable, Unsure
 from stackhub.decide import facets
 from stackhub.decide.circuit import Circuit, went_badly, went_well
+from stackhub.decide.incident import Change
 from stackhub.engine.gate import LaneGate
 from stackhub.engine.incidents import Incidents
-from stackhub.errors import StaleRun
 from stackhub.model.codec import dump
 from stackhub.model.incident import Facet
 from stackhub.model.pipeline import Told
-from stackhub.store import queries
 from stackhub.store import transaction as tx
 from stackhub.store.store import Store
 from stackhub.store.tables import maybe_micros
@@ -85,22 +84,14 @@ class LaneHealth:
         if circuit.open == was.open and circuit.refused == was.refused:
             return
         key = f"instance:{self.instance}"
-        while True:
-            async with self.incidents.holding(key):
-                row = {"b_instance": self.instance, "n_circuit": dump(circuit)}
-                transaction = Transaction().add(Op(tx.LANE_CIRCUIT, row))
-                change = (
-                    self.incidents.observe(key, self._facet(circuit), transaction)
-                    if circuit.open
-                    else self.incidents.cease(key, [Told.STALLED], transaction, f"{self.instance} answers again")
-                )
-                try:
-                    await self.store.apply(transaction)
-                except StaleRun:
-                    self.incidents.load(await self.store.read(queries.open_incidents))
-                    continue
-                self.incidents.committed([change])
-                break
+
+        def build(transaction: Transaction) -> list[Change | None]:
+            transaction.add(Op(tx.LANE_CIRCUIT, {"b_instance": self.instance, "n_circuit": dump(circuit)}))
+            if circuit.open:
+                return [self.incidents.observe(key, self._facet(circuit), transaction)]
+            return [self.incidents.cease(key, [Told.STALLED], transaction, f"{self.instance} answers again")]
+
+        await self.incidents.keep([key], build, self.store)
         if circuit.open:
             log.warning("an account is down", instance=self.instance, error=circuit.error)
         else:

@@ -9,7 +9,7 @@ from typing import Final
 import anyio
 
 from stackhub.clock import Clock
-from stackhub.contract import Message, Part
+from stackhub.contract import Part
 from stackhub.decide import incident as decide
 from stackhub.decide.incident import Change, Post, RouteIn, Voice
 from stackhub.errors import StaleRun
@@ -25,6 +25,7 @@ from stackhub.store.tables import micros
 from stackhub.store.transaction import Op, Transaction
 
 FALLBACK: Final = "fallback:"  # how the id of a route begins that stands in for another
+UNDELIVERED: Final = "hub:"  # how the key of an incident begins that says that a route, named by the rest, is dead
 
 
 class Incidents:
@@ -53,14 +54,45 @@ class Incidents:
                 await stack.enter_async_context(self._locks.setdefault(key, anyio.Lock()))
             yield
 
-    def observe(self, key: str, facet: Facet, transaction: Transaction, *, pipeline: str = "") -> Change | None:
-        """Put a facet on the incident of ``key``, opening one where there is none; adds the rows."""
+    async def keep(
+        self, keys: Sequence[str], build: Callable[[Transaction], Sequence[Change | None]], store: Store
+    ) -> Sequence[Change | None]:
+        """Commit what ``build`` adds to a transaction, holding these incidents; decided anew where one had moved on.
+
+        Returns the changes it made.
+        """
+        while True:
+            async with self.holding(*keys):
+                transaction = Transaction()
+                changes = build(transaction)
+                try:
+                    await store.apply(transaction)
+                except StaleRun:
+                    self.load(await store.read(queries.open_incidents))
+                    continue
+                self.committed(changes)
+                return changes
+
+    def observe(
+        self,
+        key: str,
+        facet: Facet,
+        transaction: Transaction,
+        *,
+        pipeline: str = "",
+        routes: Sequence[RouteIn] | None = None,
+    ) -> Change | None:
+        """Put a facet on the incident of ``key``, opening one where there is none; adds the rows.
+
+        ``routes`` are who is told, in place of the pipeline's.
+        """
         now = self._clock.now()
         was = self.open.get(key)
         incident = was or Incident(
             id=self._ids.make(now), key=key, opened_at=now, severity=facet.severity, pipeline=pipeline
         )
-        change = decide.observe(incident, facet, self._routes(pipeline), self._voice, now)
+        told = self._routes(pipeline) if routes is None else routes
+        change = decide.observe(incident, facet, told, self._voice, now)
         return self._keep(change, was, transaction, now)
 
     def cease(self, key: str, kinds: Sequence[Told], transaction: Transaction, why: str) -> Change | None:
@@ -104,17 +136,7 @@ class Incidents:
 
     async def close(self, key: str, why: str, store: Store) -> None:
         """End an incident, whatever lasts of it."""
-        while True:
-            async with self.holding(key):
-                transaction = Transaction()
-                change = self.cease(key, list(Told), transaction, why)
-                try:
-                    await store.apply(transaction)
-                except StaleRun:
-                    self.load(await store.read(queries.open_incidents))
-                    continue
-                self.committed([change])
-                return
+        await self.keep([key], lambda transaction: [self.cease(key, list(Told), transaction, why)], store)
 
     def hears(self, incident_id: str, instance: str) -> bool:
         """Say whether an open incident is told to an instance by a route of its own."""
@@ -123,34 +145,27 @@ class Incidents:
             knows.instance == instance and not name.startswith(FALLBACK) for name, knows in found.routes.items()
         )
 
-    async def introduce(
-        self, incident_id: str, route: RouteIn, told: Message, transaction: Transaction, store: Store
-    ) -> None:
-        """Commit ``transaction`` with one more route that knows of an incident, if it is open and new to it."""
+    def introduce(self, incident_id: str, post: Post, transaction: Transaction) -> Change | None:
+        """Let one more route know of an incident, by the message it is given, if it is open and new to it."""
+        now = self._by_id(incident_id)
+        if now is None or post.route.id in now.routes:
+            return None
+        route = post.route
+        knows = Knows(
+            severity=post.message.severity,
+            cause="fallback",
+            instance=route.instance,
+            speaks=route.speaks,
+            options=route.options,
+        )
+        after = replace(now, version=now.version + 1, routes={**now.routes, route.id: knows})
+        transaction.add(incident_kept(after, now.version))
+        return Change(incident=after, posts=())
+
+    def keys_of(self, incident_id: str) -> list[str]:
+        """Return the key of an incident; none where it is not open."""
         found = self._by_id(incident_id)
-        key = found.key if found else ""
-        while True:
-            async with self.holding(key):
-                now = self.open.get(key)
-                if now is None or now.id != incident_id or route.id in now.routes:
-                    await store.apply(transaction)
-                    return
-                knows = Knows(
-                    severity=told.severity,
-                    cause="fallback",
-                    instance=route.instance,
-                    speaks=route.speaks,
-                    options=route.options,
-                )
-                after = replace(now, version=now.version + 1, routes={**now.routes, route.id: knows})
-                whole = Transaction().add(*transaction.ops, incident_kept(after, now.version))
-                try:
-                    await store.apply(whole)
-                except StaleRun:
-                    self.load(await store.read(queries.open_incidents))
-                    continue
-                self.open[key] = after
-                return
+        return [found.key] if found is not None else []
 
     def _by_id(self, incident_id: str) -> Incident | None:
         return next((incident for incident in self.open.values() if incident.id == incident_id), None)

@@ -78,6 +78,19 @@ class InForce:
                 return replace(made, id=f"{FALLBACK}{made.id}")
         return None
 
+    def beside(self, failing: str) -> list[RouteIn]:
+        """Return whom to tell that ``failing`` cannot be told anything: everybody else, and who stands in for it."""
+        others = [route for route in self.routes("") if route.instance != failing]
+        stand_in = self.fallback(failing)
+        heard = stand_in is None or any(route.instance == stand_in.instance for route in others)
+        return others if stand_in is None or heard else [*others, stand_in]
+
+    def route_ids(self) -> set[str]:
+        """Return the names of all routes that are configured now."""
+        active = [name for name, known in self.known.items() if not known.retired]
+        named = {route.id for name in ("", *active) for route in self.routes(name)}
+        return named | {f"{FALLBACK}{name}" for name in self.configuration.fallback}
+
     def _route(self, route: Route) -> RouteIn | None:
         speaks = self.speaks.get(route.to)
         if speaks is None:

@@ -199,7 +199,8 @@ def _outbox(
         health=held.health,
         width=limits.width,
         fallback=place.in_force.fallback,
-        on_fallback=ring_outboxes,
+        beside=place.in_force.beside,
+        on_posted=ring_outboxes,
     )
 
 

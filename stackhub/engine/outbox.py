@@ -4,14 +4,14 @@ Before a message is sent it is kept that it may have been: a hub that dies in be
 notifier looks first where it can. What cannot be delivered stays visible, and a fallback route hears it.
 """
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
 import anyio
-import sqlalchemy as sa
 import structlog
 from anyio.abc import TaskGroup
 
@@ -30,58 +30,30 @@ from stackhub.contract import (
     Unavailable,
     Unsure,
 )
+from stackhub.decide import facets
 from stackhub.decide.ends import jitter, pause
-from stackhub.decide.incident import Post, RouteIn, message_key
+from stackhub.decide.incident import Change, Post, RouteIn, message_key
 from stackhub.engine.bell import Bell
 from stackhub.engine.gate import LaneGate
 from stackhub.engine.health import LaneHealth
-from stackhub.engine.incidents import FALLBACK, Incidents, posted
+from stackhub.engine.incidents import FALLBACK, UNDELIVERED, Incidents, posted
+from stackhub.engine.mail import Waiting, about_to_send, look, moved, receipt_of, told
 from stackhub.engine.underway import UnderWay
-from stackhub.model.codec import dump, load
+from stackhub.model.codec import dump
 from stackhub.model.ids import Ids
-from stackhub.model.pipeline import Retries
-from stackhub.store import tables as t
+from stackhub.model.pipeline import Retries, Told
 from stackhub.store import transaction as tx
 from stackhub.store.rows import happened
 from stackhub.store.store import Store
-from stackhub.store.tables import instant, maybe_instant, maybe_micros, micros
+from stackhub.store.tables import micros
 from stackhub.store.transaction import Op, Transaction
 
 log = structlog.get_logger()
 LOOK: Final = 5.0
-BATCH: Final = 100
 CALL: Final = timedelta(seconds=60)
 BACKOFF: Final = Retries(wait=timedelta(seconds=2), backoff=2.0, max_wait=timedelta(minutes=5))
 REFUSED: Final = Retries(wait=timedelta(seconds=10), backoff=2.0, max_wait=timedelta(minutes=5))
 FALL_BACK: Final = timedelta(minutes=5)  # undelivered for so long: the fallback route is told as well
-GIVE_UP: Final = timedelta(hours=24)  # and not before it has been tried so often:
-LEAST: Final = 8  # a hub that was away for long, or a clock set forward, has not tried at all
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    """A message that waits to be delivered."""
-
-    id: str
-    incident: str
-    route: str
-    seq: int
-    part: Part
-    options: Mapping[str, Any]
-    message: Message
-    due: datetime
-    attempts: int
-    doubt: bool
-    created_at: datetime
-
-    def hopeless(self, now: datetime) -> bool:
-        """Say whether it has been tried for so long, and so often, that it is given up."""
-        return now - self.created_at >= GIVE_UP and self.attempts + 1 >= LEAST
-
-    @property
-    def order(self) -> tuple[str, str]:
-        """Messages with the same order go one after another."""
-        return self.incident, self.route
 
 
 @dataclass(slots=True, kw_only=True)
@@ -97,9 +69,10 @@ class Outbox:
     incidents: Incidents
     gate: LaneGate
     health: LaneHealth  # keeps a vendor's wish for patience; circuits are for jobs
-    width: int  # messages under way at once, of different incidents or routes
+    width: int  # messages under way at once, of different incidents; a route always has a place for one
     fallback: Callable[[str], RouteIn | None]
-    on_fallback: Callable[[], None] = lambda: None
+    beside: Callable[[str], Sequence[RouteIn]]  # whom to tell that an instance cannot be told anything
+    on_posted: Callable[[], None] = lambda: None  # there is more to tell, by others
     bell: Bell = field(default_factory=Bell)
     call: timedelta = CALL
     leaving: bool = False  # begins nothing more
@@ -107,6 +80,9 @@ class Outbox:
     beat: datetime | None = None  # when the loop last came round; `/readyz` looks at it
     lag: timedelta = timedelta()  # how long the message told last had waited; for metrics
     busy: UnderWay = field(default_factory=UnderWay)  # orders of messages
+    _read: list[Waiting] = field(default_factory=list)  # and not begun yet
+    _begun: set[Hashable] = field(default_factory=set)  # orders, since the store was last asked
+    _routes: Counter[str] = field(default_factory=Counter)  # messages under way, by route
 
     async def run(self) -> None:
         """Deliver until cancelled."""
@@ -127,19 +103,28 @@ class Outbox:
     async def _round(self, group: TaskGroup) -> float:
         """Begin whatever is due, and return the seconds until the next thing will be."""
         now, rest = self.clock.now(), self.gate.rest().total_seconds()
-        before = self.busy.keys()  # what is read of these may be told already when it has been read
-        due, following, self.undelivered = await self.store.read(partial(_look, instance=self.instance, now=now))
+        self._begun = set(self.busy.keys())  # what is read of these may be told already when it has been read
+        due, following, self.undelivered = await self.store.read(partial(look, instance=self.instance, now=now))
+        self._read = [waiting for waiting in due if waiting.order not in self._begun]
         if rest > 0 or self.leaving or self.gate.lost:
             return min(rest or LOOK, LOOK)
-        for waiting in due:
-            if len(self.busy) >= self.width:
-                break
-            if waiting.order not in before and waiting.order not in self.busy:
-                self.busy.begin(waiting.order)
-                group.start_soon(self._one, waiting)
+        self._begin(group)
         return LOOK if following is None else min(max((following - now).total_seconds(), 0.0), LOOK)
 
-    async def _one(self, waiting: Waiting) -> None:
+    def _begin(self, group: TaskGroup) -> None:
+        """Begin what has been read, as far as there is room; a route that hangs takes no other's last place."""
+        left: list[Waiting] = []
+        for waiting in self._read:
+            if len(self.busy) >= self.width and self._routes[waiting.route]:
+                left.append(waiting)
+                continue
+            self._routes[waiting.route] += 1
+            self.busy.begin(waiting.order)
+            self._begun.add(waiting.order)
+            group.start_soon(self._one, waiting, group)
+        self._read = left
+
+    async def _one(self, waiting: Waiting, group: TaskGroup) -> None:
         try:
             await self.deliver(waiting)
         except LostLane as err:
@@ -147,7 +132,11 @@ class Outbox:
             log.warning("a lane is lost", instance=self.instance, reason=str(err))
         finally:
             self.busy.end(waiting.order)
-            self.bell.ring()
+            self._routes[waiting.route] -= 1
+            if self._read and not (self.leaving or self.gate.lost or self.gate.rest() > timedelta()):
+                self._begin(group)  # without asking the store again after each of thousands
+            else:
+                self.bell.ring()
 
     async def deliver(self, waiting: Waiting) -> None:
         """Send one message, and keep what came of it."""
@@ -155,13 +144,13 @@ class Outbox:
         if isinstance(options, ConfigError):
             await self._refused(waiting, options)
             return
-        receipt = await self.store.read(partial(_receipt, incident=waiting.incident, route=waiting.route))
+        receipt = await self.store.read(partial(receipt_of, incident=waiting.incident, route=waiting.route))
         key = message_key(waiting.incident, waiting.route, waiting.seq, waiting.part)
         message = replace(waiting.message, route=options)
         async with self.busy.turn(waiting.order, self.gate):
             if self.leaving or self.gate.rest() > timedelta():
                 return
-            if not await self.store.call(partial(_about_to_send, waiting=waiting)):
+            if not await self.store.call(partial(about_to_send, waiting=waiting)):
                 return  # a newer message has taken its place
             answer = await self._ask(message, receipt, key, doubt=waiting.doubt)
         match answer:
@@ -208,11 +197,15 @@ class Outbox:
             "receipt": receipt,
             "updated_at": micros(now),
         }
-        await self.store.apply(
-            Transaction().add(
-                _move(waiting, state="sent", due=now, doubt=False, error="", sent_at=now), Op(tx.RECEIPT, row)
-            )
-        )
+        key = f"{UNDELIVERED}{waiting.route}"
+
+        def build(transaction: Transaction) -> list[Change | None]:
+            sent = moved(waiting, state="sent", due=now, doubt=False, error="", sent_at=now)
+            transaction.add(sent, Op(tx.RECEIPT, row))
+            return [self.incidents.cease(key, [Told.STALLED], transaction, f"{self.instance} was told again")]
+
+        if any(await self.incidents.keep([key], build, self.store)):
+            self.on_posted()
         log.info("told", instance=self.instance, incident=waiting.incident, what=waiting.message.event)
 
     async def _again(self, waiting: Waiting, err: Exception, *, doubt: bool) -> None:
@@ -223,11 +216,11 @@ class Outbox:
         attempts = waiting.attempts + 1
         asked = getattr(err, "retry_after", None) or timedelta()
         wait = max(asked, jitter(f"{waiting.id}:{attempts}", pause(BACKOFF, attempts)))
-        transaction = Transaction().add(_move(waiting, state="pending", due=now + wait, doubt=doubt, error=str(err)))
         if waiting.attempts == 0:
             log.warning("could not tell", instance=self.instance, incident=waiting.incident, error=str(err))
         late = now - waiting.created_at >= FALL_BACK
-        await self._with_fallback(waiting, transaction, err, wanted=late)
+        ops = [moved(waiting, state="pending", due=now + wait, doubt=doubt, error=str(err))]
+        await self._keep(waiting, ops, err, fall_back=late)
 
     async def _refused(self, waiting: Waiting, err: Rejected | ConfigError) -> None:
         """A refusal that a person can mend is tried on; one of the message itself is final. The fallback hears both."""
@@ -236,118 +229,60 @@ class Outbox:
             await self._undeliverable(waiting, err)
             return
         wait = jitter(waiting.id, pause(REFUSED, waiting.attempts + 1))
-        log.error("a notifier refuses", instance=self.instance, incident=waiting.incident, error=str(err))
-        doubt = waiting.doubt
-        transaction = Transaction().add(_move(waiting, state="pending", due=now + wait, doubt=doubt, error=str(err)))
-        await self._with_fallback(waiting, transaction, err, wanted=True)
+        if waiting.attempts == 0:
+            log.error("a notifier refuses", instance=self.instance, incident=waiting.incident, error=str(err))
+        ops = [moved(waiting, state="pending", due=now + wait, doubt=waiting.doubt, error=str(err))]
+        await self._keep(waiting, ops, err, fall_back=True)
 
     async def _undeliverable(self, waiting: Waiting, err: Exception) -> None:
         now = self.clock.now()
         log.error("undeliverable", instance=self.instance, incident=waiting.incident, error=str(err))
-        transaction = Transaction().add(
-            _move(waiting, state="undeliverable", due=now, doubt=waiting.doubt, error=str(err)),
+        ops = [
+            moved(waiting, state="undeliverable", due=now, doubt=waiting.doubt, error=str(err)),
             happened(now, "undeliverable", text=f"{self.instance}: {waiting.message.title}: {err}"),
-        )
-        await self._with_fallback(waiting, transaction, err, wanted=True)
+        ]
+        await self._keep(waiting, ops, err, fall_back=True, given_up=True)
 
-    async def _with_fallback(self, waiting: Waiting, transaction: Transaction, err: Exception, *, wanted: bool) -> None:
-        """Commit what became of a message; the fallback route hears it as well, once, and then how it goes on."""
-        stands_in = waiting.route.startswith(FALLBACK) or waiting.message.event is Event.TEST or not wanted
-        route = None if stands_in else self.fallback(self.instance)
-        if (
-            route is None
-            or self.incidents.hears(waiting.incident, route.instance)
-            or await self.store.read(partial(_told, waiting=waiting, route=route.id))
-        ):
-            await self.store.apply(transaction)
-            return
-        now = self.clock.now()
+    async def _keep(
+        self, waiting: Waiting, ops: Sequence[Op], err: Exception, *, fall_back: bool, given_up: bool = False
+    ) -> None:
+        """Commit what became of a message; the fallback route hears it as well, once, and then how it goes on.
+
+        One that is given up is an incident of the hub's own, of which everybody else is told.
+        """
+        test = waiting.message.event is Event.TEST
+        post = await self._stand_in(waiting, err) if fall_back and not test else None
+        key = f"{UNDELIVERED}{waiting.route}"
+
+        def build(transaction: Transaction) -> list[Change | None]:
+            transaction.add(*ops)
+            changes: list[Change | None] = []
+            if post is not None:
+                transaction.add(posted(self.ids.make(post.due), waiting.incident, post, post.due))
+                changes.append(self.incidents.introduce(waiting.incident, post, transaction))
+            if given_up and not test and key not in self.incidents.open:
+                facet = facets.undelivered(self.instance, waiting.message.title, str(err), self.clock.now())
+                changes.append(self.incidents.observe(key, facet, transaction, routes=self.beside(self.instance)))
+            return changes
+
+        keys = [*self.incidents.keys_of(waiting.incident), *([key] if given_up else [])]
+        await self.incidents.keep(keys, build, self.store)
+        if post is not None or given_up:
+            self.on_posted()
+
+    async def _stand_in(self, waiting: Waiting, err: Exception) -> Post | None:
+        """Return the message for the fallback route; None where there is none, or it hears, or has heard, of it.
+
+        That a route is dead is told to everybody else in the first place.
+        """
+        about_a_route = any(key.startswith(UNDELIVERED) for key in self.incidents.keys_of(waiting.incident))
+        alone = about_a_route or waiting.route.startswith(FALLBACK)
+        route = None if alone else self.fallback(self.instance)
+        if route is None or self.incidents.hears(waiting.incident, route.instance):
+            return None
+        if await self.store.read(partial(told, waiting=waiting, route=route.id)):
+            return None
         part = Part.ENTRY if route.speaks is Speaks.PLAIN else Part.ROOT
         note = f"{waiting.message.summary} (This could not be told to {self.instance}: {err})".strip()
         message = replace(waiting.message, part=part, summary=note, route=None)
-        post = Post(route=route, seq=waiting.seq, part=part, message=message, due=now)
-        transaction.add(posted(self.ids.make(now), waiting.incident, post, now))
-        await self.incidents.introduce(waiting.incident, route, message, transaction, self.store)
-        self.on_fallback()
-
-
-def _move(
-    waiting: Waiting, *, state: str, due: datetime, doubt: bool, error: str, sent_at: datetime | None = None
-) -> Op:
-    return Op(
-        tx.OUTBOX_MOVED,
-        {
-            "b_id": waiting.id,
-            "n_state": state,
-            "n_due": micros(due),
-            "n_attempts": waiting.attempts + 1,
-            "n_doubt": int(doubt),
-            "n_error": error,
-            "n_sent_at": maybe_micros(sent_at),
-        },
-    )
-
-
-# Made once: every outbox asks these at every look. The state is spelt out, since a partial index serves no parameter.
-_ROW: Final = t.outbox.c
-_OLDER: Final = t.outbox.alias("older")
-_MINE: Final = (_ROW.instance == sa.bindparam("instance"), _ROW.state == sa.literal_column("'pending'"))
-_FIRST_IN_LINE: Final = ~sa.exists().where(  # of each incident and route the oldest that waits
-    _OLDER.c.incident == _ROW.incident,
-    _OLDER.c.route == _ROW.route,
-    _OLDER.c.state == sa.literal_column("'pending'"),
-    sa.or_(
-        _OLDER.c.seq < _ROW.seq,
-        sa.and_(_OLDER.c.seq == _ROW.seq, _OLDER.c.part > _ROW.part),  # "root" before "entry"
-    ),
-)
-_COUNT: Final = sa.select(sa.func.count()).select_from(t.outbox).where(*_MINE)
-_DUE: Final = (
-    sa.select(t.outbox).where(*_MINE, _FIRST_IN_LINE, _ROW.due <= sa.bindparam("now")).order_by(_ROW.due).limit(BATCH)
-)
-_NEXT: Final = sa.select(sa.func.min(_ROW.due)).where(*_MINE, _FIRST_IN_LINE, _ROW.due > sa.bindparam("now"))
-
-
-def _look(connection: sa.Connection, instance: str, now: datetime) -> tuple[list[Waiting], datetime | None, int]:
-    """Return what is due, when more will be, and how much there is in all."""
-    count = connection.scalar(_COUNT, {"instance": instance}) or 0
-    if count == 0:
-        return [], None, 0
-    asked = {"instance": instance, "now": micros(now)}
-    at = connection.scalar(_NEXT, asked)
-    return [_waiting(row) for row in connection.execute(_DUE, asked)], maybe_instant(at), count
-
-
-def _about_to_send(connection: sa.Connection, waiting: Waiting) -> bool:
-    """Keep that a message may have been sent from now on; False where it has been superseded."""
-    still = (t.outbox.c.id == waiting.id, t.outbox.c.state == "pending")
-    changes = {"doubt": 1, "attempts": waiting.attempts + 1}
-    return connection.execute(sa.update(t.outbox).where(*still).values(changes)).rowcount == 1
-
-
-def _waiting(row: sa.Row[Any]) -> Waiting:
-    return Waiting(
-        id=row.id,
-        incident=row.incident,
-        route=row.route,
-        seq=row.seq,
-        part=Part(row.part),
-        options=load(dict[str, Any], row.options),
-        message=load(Message, row.message),
-        due=instant(row.due),
-        attempts=row.attempts,
-        doubt=bool(row.doubt),
-        created_at=instant(row.created_at),
-    )
-
-
-def _receipt(connection: sa.Connection, incident: str, route: str) -> dict[str, Any] | None:
-    where = (t.receipt.c.incident == incident, t.receipt.c.route == route)
-    kept = connection.scalar(sa.select(t.receipt.c.receipt).where(*where))
-    return load(dict[str, Any], kept) if kept else None
-
-
-def _told(connection: sa.Connection, waiting: Waiting, route: str) -> bool:
-    columns = t.outbox.c
-    where = (columns.incident == waiting.incident, columns.route == route, columns.seq == waiting.seq)
-    return connection.scalar(sa.select(t.outbox.c.id).where(*where).limit(1)) is not None
+        return Post(route=route, seq=waiting.seq, part=part, message=message, due=self.clock.now())

@@ -2,7 +2,7 @@
 
     open ──▶ resolved        facets come and go while it is open; the last one to end resolves it
 
-At most one is open for a key. Keys: ``pipeline:<name>``, ``instance:<name>``, ``hub``.
+At most one is open for a key. Keys: ``pipeline:<name>``, ``instance:<name>``, ``hub``, ``hub:<route>``.
 """
 
 from collections.abc import Mapping

@@ -17,9 +17,8 @@ from stackhub.decide import facets
 from stackhub.decide.incident import Change
 from stackhub.engine.bell import Bell
 from stackhub.engine.engine import Engine
-from stackhub.errors import ConfigError, StaleRun
+from stackhub.errors import ConfigError
 from stackhub.model.pipeline import Told
-from stackhub.store import queries
 from stackhub.store.transaction import Transaction
 
 log = structlog.get_logger()
@@ -153,17 +152,6 @@ async def ceased(engine: Engine, why: str) -> None:
 
 
 async def _kept(engine: Engine, change: Callable[[Transaction], Change | None]) -> None:
-    """Commit a change of the hub's own incident; decided again where it had moved on."""
-    incidents, store = engine.incidents, engine.store
-    while True:
-        async with incidents.holding(KEY):
-            transaction = Transaction()
-            made = change(transaction)
-            try:
-                await store.apply(transaction)
-            except StaleRun:
-                incidents.load(await store.read(queries.open_incidents))
-                continue
-            incidents.committed([made])
-        engine.lanes.ring_outboxes()
-        return
+    """Commit a change of the hub's own incident."""
+    await engine.incidents.keep([KEY], lambda transaction: [change(transaction)], engine.store)
+    engine.lanes.ring_outboxes()

@@ -9,10 +9,10 @@ import sqlalchemy as sa
 from engine.house import House
 from engine.played import FAILED, Lost, Stuck
 
-from stackhub.contract import ConfigError, Rejected, Unavailable, Unsure
+from stackhub.contract import ConfigError, Part, Rejected, Unavailable, Unsure
+from stackhub.decide.incident import Post
 from stackhub.model.codec import dump
 from stackhub.store import tables as t
-from stackhub.store.transaction import Transaction
 
 STRIDE = timedelta(seconds=5)
 TWICE = """
@@ -276,9 +276,10 @@ async def test_a_message_refused_for_good_is_undeliverable_and_its_fallback_hear
         await hub.until(lambda: house["horn"].order)
         await hub.told(step=STRIDE)
         assert await states(hub, "bell") == ["undeliverable"]
-        assert await states(hub, "horn") == ["sent"]
-    (sent,) = house["horn"].sent.values()
+        assert await states(hub, "horn") == ["sent", "sent"]
+    sent, dead = house["horn"].sent.values()
     assert "could not be told to bell: channel_not_found" in sent.message.summary
+    assert dead.message.title == "stackhub cannot tell bell"
 
 
 async def test_the_fallback_hears_how_it_goes_on(house):
@@ -289,8 +290,9 @@ async def test_the_fallback_hears_how_it_goes_on(house):
         await hub.told(step=STRIDE)
         await fail(hub)
         await hub.told(step=STRIDE)
-    assert order(house, "horn")[:2] == [("root", "opened"), ("root", "resolved")]
-    assert len({sent.message.dedup for sent in house["horn"].sent.values()}) == 1
+    told = [(part, event) for part, event, title in house["horn"].order if title.startswith("shop")]
+    assert told[:2] == [("root", "opened"), ("root", "resolved")]
+    assert len({one.message.dedup for one in house["horn"].sent.values() if one.message.pipeline}) == 1
 
 
 async def test_the_fallback_hears_what_could_not_be_told_for_five_minutes(house):
@@ -313,8 +315,7 @@ async def test_a_fallback_that_hears_of_it_anyway_is_not_told_twice(house):
     async with house.hub() as hub:
         await fail(hub)
         await hub.told(step=STRIDE)
-        assert await states(hub, "horn") == ["sent"]
-    assert order(house, "horn") == [("root", "opened")]
+    assert [title.partition(" ")[0] for _, _, title in house["horn"].order] == ["shop", "stackhub"]
 
 
 async def test_a_fallback_joins_an_incident_though_it_had_moved_in_the_store(house):
@@ -327,7 +328,9 @@ async def test_a_fallback_joins_an_incident_though_it_had_moved_in_the_store(hou
         values = {"version": moved.version, "data": dump(moved)}
         await hub.store.call(lambda connection: connection.execute(sa.update(t.incident).values(values)) and None)
         route, (told,) = hub.engine.in_force.fallback("bell"), await hub.messages()
-        await hub.engine.incidents.introduce(incident.id, route, told.message, Transaction(), hub.store)
+        post = Post(route=route, seq=1, part=Part.ROOT, message=told.message, due=house.clock.now())
+        known = hub.engine.incidents
+        await known.keep([incident.key], lambda rows: [known.introduce(incident.id, post, rows)], hub.store)
         (now,) = await hub.incidents()
     assert now.version == moved.version + 1
     assert set(now.routes) == {"bell", "fallback:horn"}
@@ -339,7 +342,10 @@ async def test_a_fallback_has_no_fallback(house):
     async with house.hub() as hub:
         await fail(hub)
         await hub.told(step=STRIDE)
-        assert await states(hub) == ["undeliverable", "undeliverable"]
+        titles = [one.message.title for one in await hub.messages()]
+        assert set(await states(hub)) == {"undeliverable"}
+        assert sum(title.startswith("shop failed") for title in titles) == 2
+        assert len(titles) == 5, "and that a route is dead is told once to each of the others"
 
 
 # --- tests, and who is told ------------------------------------------------------------------------------------------
