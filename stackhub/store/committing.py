@@ -98,7 +98,7 @@ class Committer:
                 self._began = None
                 again = collided(err) or (cut(err) and self._proven)
                 if not isinstance(err, _Conflict | exc.IntegrityError):
-                    self._drop()
+                    self.drop()
                 if again:
                     self._cut = _words(err)
                 elif away(err):
@@ -161,8 +161,8 @@ class Committer:
         self._point("after COMMIT")
         return results
 
-    def _drop(self) -> None:
-        """Close a connection that cannot be trusted any more."""
+    def drop(self) -> None:
+        """Close a connection that cannot be trusted any more; the pool shall not have it."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(exc.SQLAlchemyError):

@@ -73,7 +73,7 @@ class InlineWriter:
         """Let go of the database, and commit nothing more: for a hub that is dead."""
         self._closed = True
         self._queue.clear()
-        self._committer.close()
+        self._committer.drop()
 
     def _put(self, work: Work) -> None:
         if self._closed:

@@ -1,6 +1,8 @@
 """Where a universe's hubs stand: a configuration directory and a new database in memory, and played vendors."""
 
+import json
 import os
+import random
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from engine.house import House
 from simulation.universe import Life, Universe
 
 from stackhub.clock.loop import VirtualLoop
+from stackhub.model.ids import Ids
 from stackhub.store.inline import InlineWriter
 from stackhub.store.store import open_store
 
@@ -27,6 +30,7 @@ class Ground:
 
     universe: Universe
     house: House
+    saved: bytes = b""
 
     def __getitem__(self, name):
         """Return the far end of an instance."""
@@ -43,6 +47,47 @@ class Ground:
     def hub(self, **more) -> Life:
         """Let a hub begin to live."""
         return self.universe.hub(self.house.read(), state=self.state, **more)
+
+    def save(self) -> None:
+        """Keep the database as it is now, for `reset`."""
+        self.saved = self.database.read_bytes()
+
+    def reset(self) -> None:
+        """Begin anew where `save` was: another universe, vendors that remember nothing, the same configuration."""
+        for life in list(self.universe.lives):
+            life.kill()
+        self.universe = Universe(self.universe.seed, self.universe.clock.now())
+        self.house.clock = self.house.world.clock = self.universe.clock
+        self.house.world.accounts.clear()
+        self.house.world.tally = self.house.world.stuck = 0
+        for name in ("-wal", "-shm"):
+            self.database.with_name(f"{self.database.name}{name}").unlink(missing_ok=True)
+        self.database.write_bytes(self.saved)
+
+    def keep(self, kind, args, nth=0) -> None:
+        """Ask for something while no hub is there."""
+        row = (f"{Ids(random.Random(nth)).make(self.universe.clock.now())}", kind, json.dumps(args), "ada")
+        at = round(self.universe.clock.now().timestamp() * 1e6)
+        query = 'INSERT INTO command (id, kind, args, "by", created_at) VALUES (?, ?, ?, ?, ?)'
+        with closing(sqlite3.connect(self.database)) as connection, connection:
+            connection.execute(query, (*row, at))
+
+    def is_quiet(self) -> bool:
+        """Say whether nothing is left to be done, or told."""
+        open_runs = "EXISTS (SELECT 1 FROM run WHERE ended_at IS NULL)"
+        untold = "EXISTS (SELECT 1 FROM outbox WHERE state = 'pending')"
+        unobeyed = "EXISTS (SELECT 1 FROM command WHERE done_at IS NULL)"
+        return self.ask(f"SELECT {open_runs} OR {untold} OR {unobeyed}") == [(0,)]
+
+    def check_nothing_is_forgotten(self) -> None:
+        """Check what must hold at the end of any story."""
+        assert self.is_quiet(), "something is left to be done"
+        lost = self.ask("SELECT run, task, state FROM step WHERE run NOT IN (SELECT id FROM run)")
+        assert lost == [], f"steps without a run: {lost}"
+        left = [job for name in ("tap", "mill") for job in self[name].running()]
+        assert left == [], f"jobs that nobody asks after: {left}"
+        refused = self.ask("SELECT kind, error FROM command WHERE error IS NOT NULL")
+        assert refused == [], f"commands refused: {refused}"
 
     def ask(self, query, *values) -> list[tuple]:
         """Read the database, past any hub."""
