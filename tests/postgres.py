@@ -42,12 +42,13 @@ class Server:
         """Return where a database is; ``socket``: by way of another place."""
         return f"postgresql+psycopg://postgres@/{database}?host={socket or self.socket}"
 
-    def _connected(self, database: str) -> psycopg.Connection:
+    def connected(self, database: str) -> psycopg.Connection:
+        """Connect as the administrator."""
         return psycopg.connect(host=str(self.socket), user="postgres", dbname=database, autocommit=True)
 
     def say(self, sql: str, database: str = "postgres") -> list[Any]:
         """Say something as the administrator."""
-        with self._connected(database) as connection:
+        with self.connected(database) as connection:
             found = connection.execute(sql)
             return found.fetchall() if found.description else []
 
@@ -78,7 +79,7 @@ class Server:
 
     def _forget_rows(self, name: str) -> None:
         tables = self.say("SELECT tablename FROM pg_tables WHERE schemaname = 'public'", name)
-        with self._connected(name) as connection, connection.transaction():
+        with self.connected(name) as connection, connection.transaction():
             for (table,) in tables:
                 connection.execute(f'DELETE FROM "{table}"')
             row = self._schemas[name]

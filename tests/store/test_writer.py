@@ -274,27 +274,6 @@ async def test_closing_commits_what_is_queued_and_then_takes_nothing_more(url):
         assert len(await texts(store)) == 700
 
 
-@pytest.mark.parametrize("came_through", [True, False])
-async def test_a_commit_whose_answer_is_lost_is_looked_for_before_it_is_tried_again(store, came_through):
-    broken = [True]
-
-    def cut_off(connection):
-        if broken[0]:
-            broken[0] = False
-            raw = connection.connection.dbapi_connection
-            (raw.commit if came_through else raw.rollback)()
-            raise exc.OperationalError("COMMIT", None, sqlite3.OperationalError("disk I/O error"))
-
-    event.listen(store.engine, "commit", cut_off)
-    found = await outcomes([store.writer.apply(line("once")), store.writer.apply(new_run("R1")[1])])
-    assert found == [None, None], "no conflict with itself"
-    broken[0] = True
-    assert await store.call(lambda c: c.execute(tx.META.sql, {"key": "a", "value": "1"}) and "done") == "done"
-    assert broken == [False]
-    assert await texts(store) == ["once"]
-    assert await count(store, t.run) == 1
-
-
 async def test_what_was_committed_before_the_database_went_away_is_not_done_again(store):
     """A group is halved over a conflict: some of it is in when the database goes away."""
     made, born = new_run("R1")
