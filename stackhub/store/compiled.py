@@ -17,6 +17,8 @@ from stackhub.store.transaction import Shape, Statement
 COUNTED: Final = {"preserve_rowcount": True}  # psycopg's count of inserted rows is dropped otherwise
 SIZES: Final = (64, 16, 4)  # rows of one statement: few texts, so that the databases' caches of plans hold them all
 Row: TypeAlias = Mapping[str, Any]
+Question: TypeAlias = Callable[[Sequence[sa.BindParameter[Any]]], sa.Select[Any]]
+"""Makes a query for some values, of which no more is said than how many there are."""
 _Arranged: TypeAlias = Callable[[Row], Any]  # a row as the driver wants it
 
 
@@ -27,6 +29,7 @@ class Compiled:
         self._dialect = dialect
         self._one: dict[tuple[Statement, tuple[str, ...]], tuple[str, _Arranged]] = {}
         self._many: dict[tuple[Statement, int], str] = {}
+        self._asked: dict[tuple[Question, int], tuple[str, _Arranged]] = {}
 
     def execute(self, connection: sa.Connection, statement: Statement, rows: Sequence[Row]) -> int:
         """Carry a statement out for each row; return how many rows of the table it touched."""
@@ -39,11 +42,21 @@ class Compiled:
             left = rows[len(rows) - len(rows) % SIZES[-1] :]
         return touched + self._each(connection, statement, left) if left else touched
 
+    def ask(self, connection: sa.Connection, question: Question, values: Sequence[Any]) -> Sequence[sa.Row[Any]]:
+        """Return what a query finds for these values."""
+        names = [f"v{nth}" for nth in range(len(values))]
+        found = self._asked.get((question, len(values)))
+        if found is None:
+            query = question([sa.bindparam(name, type_=sa.Text) for name in names])
+            found = self._asked[question, len(values)] = _compiled(query, names, self._dialect)
+        sql, arranged = found
+        return connection.exec_driver_sql(sql, arranged(dict(zip(names, values, strict=True)))).all()
+
     def _each(self, connection: sa.Connection, statement: Statement, rows: Sequence[Row]) -> int:
         columns = statement.shape.names if statement.shape else tuple(rows[0])
         found = self._one.get((statement, columns))
         if found is None:
-            found = self._one[statement, columns] = _compiled(statement, columns, self._dialect)
+            found = self._one[statement, columns] = _compiled(statement.sql, columns, self._dialect)
         sql, arranged = found
         return _counted(connection, sql, [arranged(row) for row in rows])
 
@@ -67,9 +80,11 @@ def _parts(rows: Sequence[Row]) -> Iterator[tuple[int, Sequence[Row]]]:
             at += size
 
 
-def _compiled(statement: Statement, columns: Sequence[str], dialect: sa.Dialect) -> tuple[str, _Arranged]:
+def _compiled(
+    sql: sa.Insert | sa.Update | sa.TextClause | sa.Select[Any], columns: Sequence[str], dialect: sa.Dialect
+) -> tuple[str, _Arranged]:
     """Compile for one row. The tables hold texts and numbers alone, which no driver wants converted."""
-    made = statement.sql.compile(dialect=dialect, column_keys=list(columns))
+    made = sql.compile(dialect=dialect, column_keys=list(columns))
     names: Sequence[str] | None = made.positiontup  # None where the driver wants them by name
     if names is None:
         return str(made), dict
