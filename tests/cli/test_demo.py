@@ -96,7 +96,7 @@ def test_every_scene_goes_as_told(tmp_path):
     assert any("| 🟠 shop failed: orders" in line for line in told[two:three])
     assert any("| open, critical" in line for line in told[two:three])
     assert not any("marts running" in line for line in told[two:three])
-    assert any("Also: shop is late: finish within 5s" in line for line in told[three:four])
+    assert any("Also: shop is late: finish within 1s" in line for line in told[three:four])
     assert any("| ✅ shop failed: orders" in line for line in told[four:])
     assert any("| resolved, critical" in line for line in told[four:])
     assert any(line.split() == ["shop_orders", "Fivetran", "4", "4"] for line in told)

@@ -1,15 +1,27 @@
 """Looking at what has run, and at what will."""
 
+import shutil
 from datetime import UTC, datetime
 
 import pytest
 
+from stackhub.cli import main
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, small_configuration):
+    """A good run, and then a bad one: made once, since looking changes nothing."""
+    place = tmp_path_factory.mktemp("history")
+    with pytest.MonkeyPatch.context() as patch:
+        small_configuration(place, patch)
+        assert [main(["run", pipeline]) for pipeline in ("shop", "broken")] == [0, 1]
+    return place / ".stackhub"
+
 
 @pytest.fixture
-def history(stackhub):
-    """A good run, and then a bad one."""
-    assert stackhub("run", "shop").code == 0
-    assert stackhub("run", "broken").code == 1
+def history(made, directory, stackhub):
+    """Both runs."""
+    shutil.copytree(made, directory / ".stackhub")
     bad, good = stackhub("runs", "--json").json
     return good, bad
 

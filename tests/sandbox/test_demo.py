@@ -22,14 +22,18 @@ from stackhub.sandbox.shop import FEEDS, Shop
 shop = Shop(directory=Path(os.environ["SHOP_DATA"]))
 connection = {feed.tables[0]: (vendor, feed.name) for vendor, feeds in FEEDS.items() for feed in feeds}
 here = ["--project-dir", ".", "--profiles-dir", "."]
-runner, told = dbtRunner(), []
+always = ["--show-all-deprecations", "--warn-error"]
+parsed = dbtRunner().invoke(["--quiet", *always, "parse", *here])
+if not parsed.success:
+    raise SystemExit(f"parse: {parsed.exception}")
+runner, told = dbtRunner(manifest=parsed.result), []
 for step in sys.argv[1:]:
     verb, *tables = step.split()
     if verb == "land":
         for table in tables:
             shop.land(*connection[table])
     else:
-        ended = runner.invoke(["--quiet", "--show-all-deprecations", "--warn-error", *step.split(), *here])
+        ended = runner.invoke(["--quiet", *always, *step.split(), *here])
         if ended.result is None:
             raise SystemExit(f"{step}: {ended.exception}")
         told.append({one.node.unique_id: str(one.status) for one in ended.result})
