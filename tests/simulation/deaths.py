@@ -15,7 +15,7 @@ from datetime import timedelta
 import structlog
 from simulation.ground import Ground, ground
 from simulation.stories import STORIES, Story
-from simulation.universe import Life
+from simulation.universe import Life, thrifty
 
 AFTER = (0.0, 3.0, 40.0)  # seconds until the next hub comes, in turn
 MOST = timedelta(hours=1)  # of virtual time, for any story
@@ -78,7 +78,7 @@ def tell(
 @contextmanager
 def prepared(story: Story) -> Iterator[Ground]:
     """Make the ground of a story: a hub has been there, and somebody has asked for something since."""
-    with ground() as on:
+    with ground() as on, thrifty():
         story.furnish(on)
         life = on.hub()
         on.universe.run_while(lambda: not life.up)

@@ -31,6 +31,7 @@ What the world does to vendors and people is synchronous code on plain objects. 
 
 Long histories: ``with unhurried(timedelta(minutes=5)):`` lets idle loops look less often than production's do. What is
 known to be due wakes them in time all the same; only a clock that was set is noticed later.
+Many lives on one file: ``with thrifty():``.
 """
 
 import asyncio
@@ -45,6 +46,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import sqlalchemy as sa
 from simulation.guard import Killed, guarded
 
 from stackhub.clock.loop import VirtualLoop
@@ -54,6 +56,7 @@ from stackhub.engine import commands, deadlines, jumps, lane, lanes, outbox, sch
 from stackhub.engine.engine import Engine, attend
 from stackhub.errors import StackhubError
 from stackhub.model.ids import Ids
+from stackhub.store import database
 from stackhub.store.inline import InlineWriter
 from stackhub.store.store import Store, open_store
 
@@ -77,6 +80,27 @@ def unhurried(look: timedelta) -> Iterator[None]:
         for module, name, value in kept:
             setattr(module, name, value)
         commands.watch_inbox.__defaults__ = defaults
+
+
+@contextmanager
+def thrifty() -> Iterator[None]:
+    """Let lives on one database share its engine, and so the statements that it has compiled."""
+    made: dict[str, sa.Engine] = {}
+    plain = database.engine
+
+    def engine(url: str) -> sa.Engine:
+        found = made[url] = made.get(url) or plain(url)
+        for listener in list(found.dialect.dispatch.do_connect):  # each opening adds its own
+            sa.event.remove(found, "do_connect", listener)
+        return found
+
+    database.engine = engine
+    try:
+        yield
+    finally:
+        database.engine = plain
+        for one in made.values():
+            one.dispose()
 
 
 class Universe:

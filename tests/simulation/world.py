@@ -32,6 +32,7 @@ from stackhub.store.store import open_store
 
 MEMORY = Path("/dev/shm")
 SOON = timedelta(minutes=5)  # until what was not there, or not good, is looked at again
+SELDOM = 20  # events between looks at tables into which no hub says that it has written
 SLICE = timedelta(minutes=20)
 PATIENCE = timedelta(hours=60)  # in which all must have come to rest
 LOOKS = ("LOOK", "NAP", "IDLE", "PULSE")  # what the engine calls the seconds between looks
@@ -106,6 +107,7 @@ class World:
         self.over = False  # nothing befalls hubs any more
         self.also: list[Callable[[], object]] = []  # called after each event as well
         self._armed: list[tuple[int, HubEvent]] = []
+        self._looks, self._commits = 0, -1
         state = root / ".stackhub"
         state.mkdir(mode=0o700)
         database_file = state / "stackhub.db"
@@ -147,7 +149,12 @@ class World:
 
     def look(self) -> None:
         """Look at everything after an event, and let befall the hub what was to by now."""
-        self.oracle()
+        self._looks += 1
+        life = self.life
+        commits = life.store.writer.commits if life is not None and life.store is not None and not life.over else -1
+        if commits != self._commits or self._looks % SELDOM == 0:
+            self._commits = commits
+            self.oracle()
         self.far_ends()
         if self._armed and not self.over:
             self._armed = [(left - 1, event) for left, event in self._armed]
