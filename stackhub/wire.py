@@ -24,13 +24,15 @@ from http import HTTPStatus
 from typing import Any, Final, NoReturn
 
 import httpx
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
 from stackhub.contract import ConfigError, Context, Rejected, Unavailable, Unsure
 
 MOST: Final = 32 * 1024 * 1024  # bytes of a body that are read
 QUOTE: Final = 200  # characters of a bad body that are shown
 TRIES: Final = 3  # of a harmless read, inside one verb
+FIRST: Final = 0.2  # seconds at most before the second one; then twice as many
+SLOWEST: Final = 2.0
 RESTING: Final = frozenset({408, 425, 429, 503})  # "later", in the vendors' ways
 UNSETTLED: Final = frozenset({500, 502, 504})  # a send may have had its effect all the same
 SHORTEST: Final = 3  # characters: what is shorter is no secret, and hiding it would make texts unreadable
@@ -155,7 +157,7 @@ class Wire:
     async def _read(self, method: str, path: str, accept: Collection[int], **request: Any) -> Reply:
         tries = AsyncRetrying(
             stop=stop_after_attempt(TRIES),
-            wait=wait_random_exponential(multiplier=0.2, max=2),
+            wait=self._pause,
             retry=retry_if_exception_type(_Passing),
             sleep=self._context.sleep,
             reraise=True,
@@ -165,6 +167,10 @@ class Wire:
                 await self._context.gate(wait=True)
                 return await self._exchange(method, path, accept, read=True, **request)
         raise AssertionError  # tenacity reraises before it runs out
+
+    def _pause(self, state: RetryCallState) -> float:
+        """Return seconds before the next try, of the context's own randomness: a seed makes them repeatable."""
+        return self._context.rng.uniform(0, min(FIRST * 2 ** (state.attempt_number - 1), SLOWEST))
 
     async def _exchange(self, method: str, path: str, accept: Collection[int], *, read: bool, **request: Any) -> Reply:
         what = self._clean(f"{self._context.instance}: {method} {path.partition('?')[0]}")
