@@ -78,14 +78,14 @@ class DbtProject:
     # --- jobs ---------------------------------------------------------------------------------------------------
 
     async def prepare(self, job: Job) -> Baseline:
-        """Note which dbt is going to run.
+        """Note which dbt is going to run, and on which host.
 
         Raises:
             Rejected: there is no dbt, or no project.
         """
         if not (self._project.directory / probe.PROJECT_FILE).is_file():
             raise Rejected(f"no {probe.PROJECT_FILE} in {self._project.directory}: set DBT_PROJECT_DIR")
-        return {"dbt": (await self._dbt(self._environment(job))).version}
+        return {"dbt": (await self._dbt(self._environment(job))).version, "host": self._launcher.host}
 
     async def start(self, job: Job, baseline: Baseline, key: str) -> Handle:
         """Start dbt; under a key that has a process already, return that.

@@ -25,7 +25,8 @@ from stackhub.store.transaction import Op
 class Births:
     """Makes runs; they are adopted by the board after their transaction has been committed."""
 
-    def __init__(self, board: Board, clock: Clock, ids: Ids) -> None:
+    def __init__(self, board: Board, clock: Clock, ids: Ids, *, alone: bool) -> None:
+        self.waits = not alone  # for whoever keeps the time among several hubs: two must not begin runs of a pipeline
         self._board = board
         self._clock = clock
         self._ids = ids
@@ -58,8 +59,8 @@ class Births:
     ) -> tuple[OpenRun, list[Op]]:
         """Make a run and its rows, in its pipeline's `turn`.
 
-        Without an interval it stands for what came since ``last_end``. ``behind`` says that another run of the
-        pipeline is being made in the same transaction.
+        Without an interval it stands for what came since ``last_end``. ``behind`` says that it waits for its turn,
+        whoever else is there.
         """
         now = self._clock.now()
         made = create.new(

@@ -30,6 +30,10 @@ Item: TypeAlias = Heard | Order | None
 """What may be told to a run; None lets time pass."""
 
 
+_Told: TypeAlias = tuple[Sequence[Item], anyio.Event, list[BaseException]]
+"""What was told together, who waits for it to be decided, and what went wrong."""
+
+
 class Keeper(Protocol):
     """Commits a decision with all that follows from it."""
 
@@ -46,7 +50,7 @@ class Keeper(Protocol):
 class _Slot:
     open: OpenRun
     rules: dict[str, Rule]
-    told: list[tuple[Sequence[Item], anyio.Event, list[BaseException]]] = field(default_factory=list)
+    told: list[_Told] = field(default_factory=list)
     busy: bool = False
 
 
@@ -78,6 +82,18 @@ class Board:
         self._slots[open_run.run.id] = _Slot(open_run, self._rules(open_run.pipeline))
         self._index(open_run.steps.values())
         self._publish(open_run, tuple(open_run.steps.values()))
+
+    def versions(self) -> dict[str, int]:
+        """Return the version of every open run, as it is known here."""
+        return {run_id: slot.open.run.version for run_id, slot in self._slots.items()}
+
+    def renew(self, found: OpenRun) -> None:
+        """Take over a run as another hub has committed it. One that is being decided here meets that by itself."""
+        slot = self._slots.get(found.run.id)
+        if slot is None:
+            self.adopt(found)
+        elif not slot.busy and found.run.version > slot.open.run.version:
+            self._replace(slot, found)
 
     def refresh(self) -> None:
         """Ask anew what operations promise: the instances have changed."""
@@ -174,15 +190,23 @@ class Board:
     async def _decide(self, slot: _Slot) -> None:
         while slot.told:
             told, slot.told = slot.told, []
-            items = [item for group, _, _ in told for item in group]
-            try:
-                await self._commit(slot, items)
-            except (LostLane, StoreUnavailable) as err:
-                for _, _, failure in told:
-                    failure.append(err)
-            for _, done, _ in told:
-                done.set()
+            await self._decide_on(slot, told)
         slot.busy = False
+
+    async def _decide_on(self, slot: _Slot, told: Sequence[_Told]) -> None:
+        try:
+            await self._commit(slot, [item for group, _, _ in told for item in group])
+        except LostLane as err:
+            if len(told) > 1:  # only what the lost lane said is dropped; the others' answers were paid for
+                for one in told:
+                    await self._decide_on(slot, [one])
+                return
+            told[0][2].append(err)
+        except StoreUnavailable as err:
+            for _, _, failure in told:
+                failure.append(err)
+        for _, done, _ in told:
+            done.set()
 
     async def _commit(self, slot: _Slot, items: Sequence[Item]) -> None:
         assert self._keeper is not None  # noqa: S101 - attached before the first run is adopted
@@ -216,11 +240,14 @@ class Board:
                 self._of_instance.get(step.instance, {}).pop((run_id, step.task), None)
             raise LostLane(f"run {run_id} is gone")
         log.info("run was stale, read again", run=run_id, version=found.run.version)
+        self._replace(slot, found)
+
+    def _replace(self, slot: _Slot, found: OpenRun) -> None:
         slot.open = found
         self._index(found.steps.values())
         if found.run.ended_at is not None:  # by somebody else; nothing that is heard of it changes anything any more
-            self._slots.pop(run_id, None)
-            self._publish(found, tuple(found.steps.values()))
+            self._slots.pop(found.run.id, None)
+        self._publish(found, tuple(found.steps.values()))
 
     def _index(self, steps: Iterable[Step]) -> None:
         for step in steps:

@@ -165,6 +165,7 @@ class Commands:
                 last_end=last.interval.end if last else None,
                 run_id=command.id,
                 reason=f"asked for by {command.by}",
+                behind=self.births.waits,
                 origin={"only": list(args["only"])} if args.get("only") else None,
             )
             return await self._born(command, made, ops)
@@ -214,7 +215,7 @@ class Commands:
         if all(step.state in TERMINAL for step in made.steps.values()):
             raise Refused(f"run {old.run.id} has nothing left to do: use --from-start to do all of it again")
         async with self.births.turn(made.run.pipeline):
-            born, ops = self.births.born(made, self.in_force.rules(made.pipeline))
+            born, ops = self.births.born(made, self.in_force.rules(made.pipeline), behind=self.births.waits)
             return await self._born(command, born, ops)
 
     async def _skip(self, command: Command) -> dict[str, Any]:

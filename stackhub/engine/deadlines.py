@@ -14,11 +14,13 @@ from stackhub.decide.deadline import Deadline, Kind, Lateness, passed
 from stackhub.engine.bell import Bell
 from stackhub.engine.incidents import Incidents
 from stackhub.engine.inforce import InForce
-from stackhub.errors import StaleRun
+from stackhub.engine.tenure import Tenure
+from stackhub.errors import LostLane, StaleRun
 from stackhub.model.run import Run, RunState
 from stackhub.store import queries
 from stackhub.store import tables as t
 from stackhub.store import transaction as tx
+from stackhub.store.lanes import TIME
 from stackhub.store.rows import happened
 from stackhub.store.store import Store
 from stackhub.store.tables import instant, maybe_instant, micros
@@ -48,6 +50,7 @@ class Deadlines:
         incidents: Incidents,
         in_force: InForce,
         clock: Clock,
+        tenure: Tenure,
         *,
         ring: Callable[[], None],
         contact: str,
@@ -57,6 +60,7 @@ class Deadlines:
         self._incidents = incidents
         self._in_force = in_force
         self._clock = clock
+        self._tenure = tenure
         self._ring = ring
         self._contact = contact
 
@@ -67,7 +71,10 @@ class Deadlines:
             now = self._clock.now()
             if following is not None and following <= now:
                 for due in await self._store.read(partial(_due, until=now)):
-                    await self.judge(due)
+                    try:
+                        await self.judge(due)
+                    except LostLane:  # whoever keeps the time now judges it
+                        self._tenure.drop(TIME)
                 continue
             wait = LOOK if following is None else (following - now).total_seconds()
             await self.bell.wait(min(wait, LOOK))
@@ -81,32 +88,32 @@ class Deadlines:
         key = f"pipeline:{due.pipeline}"
         newest = _newest(due, runs)
         answering = await self._store.read(partial(queries.run, run_id=newest.id)) if newest else None
-        while True:
-            async with self._incidents.holding(key):
-                transaction = Transaction().add(Op(tx.DEADLINE_MOVED, {"b_id": due.id, "n_state": lateness.value}))
-                known = self._in_force.known.get(due.pipeline)
-                tell = lateness is Lateness.LATE or (lateness is Lateness.FOLDED and key in self._incidents.open)
-                change = None
-                if tell and known is not None and not known.retired:
-                    now = self._clock.now()
-                    facet = facets.late(
-                        known.pipeline,
-                        answering,
-                        now,
-                        text=due.deadline.text,
-                        at=due.deadline.at,
-                        covers=due.covers,
-                        contact=self._contact,
-                    )
-                    change = self._incidents.observe(key, facet, transaction, pipeline=due.pipeline)
-                    transaction.add(happened(now, "late", pipeline=due.pipeline, run=due.run, text=facet.title))
-                try:
-                    await self._store.apply(transaction)
-                except StaleRun:
-                    self._incidents.load(await self._store.read(queries.open_incidents))
-                    continue
-                self._incidents.committed([change])
-                break
+        async with self._incidents.holding(key):
+            transaction = Transaction(lanes=self._tenure.under(TIME))
+            transaction.add(Op(tx.DEADLINE_MOVED, {"b_id": due.id, "n_state": lateness.value}))
+            self._incidents.guard(key, transaction)
+            known = self._in_force.known.get(due.pipeline)
+            tell = lateness is Lateness.LATE or (lateness is Lateness.FOLDED and key in self._incidents.open)
+            change = None
+            if tell and known is not None and not known.retired:
+                now = self._clock.now()
+                facet = facets.late(
+                    known.pipeline,
+                    answering,
+                    now,
+                    text=due.deadline.text,
+                    at=due.deadline.at,
+                    covers=due.covers,
+                    contact=self._contact,
+                )
+                change = self._incidents.observe(key, facet, transaction, pipeline=due.pipeline)
+                transaction.add(happened(now, "late", pipeline=due.pipeline, run=due.run, text=facet.title))
+            try:
+                await self._store.apply(transaction)
+            except StaleRun:
+                await self._incidents.reload(self._store)
+                return  # a run may have ended as it should by now: judged anew
+            self._incidents.committed([change], guarded=[key])
         self._ring()
 
 

@@ -100,9 +100,17 @@ class LaneGate:
             self._tokens += 1
             raise
 
-    def _check(self) -> None:
+    def check_lease(self) -> None:
+        """See that the lane is ours in this moment: the last thing before anything is sent or spawned.
+
+        Raises:
+            LostLane: it is not, or we have not been able to renew it in time.
+        """
         if self.lost or self._clock.since_boot() >= self.lease_until():
             raise LostLane(f"lane {self._instance}: {self.lost or 'the lease has passed'}; nothing is sent")
+
+    def _check(self) -> None:
+        self.check_lease()
         rest = self.rest()
         if rest > timedelta():
             raise Unavailable(f"{self._instance} asked for patience", retry_after=rest)

@@ -39,12 +39,15 @@ class LaneHealth:
     stalled: Callable[[], int]  # how many steps wait for this account now
     ring: Callable[[], None]  # wakes the outboxes
     on_back: Callable[[], None] = lambda: None  # called when the account answers again
+    under: Callable[[], dict[str, int]] | None = dict  # the lane's epoch; None where another hub attends the lane
     circuit: Circuit = field(default_factory=Circuit)
     heard: Counter[str] = field(default_factory=Counter)  # calls by how they went; for metrics
 
     async def note(self, answer: Any) -> None:
         """Learn from one answer."""
         self.heard[type(answer).__name__.lower() if isinstance(answer, Exception) else "ok"] += 1
+        if self.under is None:  # how the account is, is the other hub's to say
+            return
         match answer:
             case Unavailable(retry_after=timedelta() as wait):
                 if await self.be_patient(wait):
@@ -63,7 +66,7 @@ class LaneHealth:
             return False
         self.gate.not_before = until
         row = {"b_instance": self.instance, "n_not_before": maybe_micros(until)}
-        await self.store.apply(Transaction().add(Op(tx.LANE_RESTS, row)))
+        await self.store.apply(Transaction(lanes=self._lanes()).add(Op(tx.LANE_RESTS, row)))
         return True
 
     def jumped(self, by: timedelta) -> None:
@@ -71,6 +74,9 @@ class LaneHealth:
         circuit = self.circuit
         moved = {name: at + by for name in ("since", "open_until") if (at := getattr(circuit, name)) is not None}
         self.circuit = replace(circuit, **moved)
+
+    def _lanes(self) -> dict[str, int]:
+        return self.under() if self.under else {}
 
     def mended(self) -> None:
         """Somebody has changed the settings: try at once, however long the account was to be left alone."""
@@ -86,6 +92,7 @@ class LaneHealth:
         key = f"instance:{self.instance}"
 
         def build(transaction: Transaction) -> list[Change | None]:
+            transaction.lanes.update(self._lanes())
             transaction.add(Op(tx.LANE_CIRCUIT, {"b_instance": self.instance, "n_circuit": dump(circuit)}))
             if circuit.open:
                 return [self.incidents.observe(key, self._facet(circuit), transaction)]

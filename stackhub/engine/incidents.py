@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 import anyio
+import sqlalchemy as sa
 
 from stackhub.clock import Clock
 from stackhub.contract import Part
@@ -25,6 +26,7 @@ from stackhub.store.tables import micros
 from stackhub.store.transaction import Op, Transaction
 
 FALLBACK: Final = "fallback:"  # how the id of a route begins that stands in for another
+PIPELINE: Final = "pipeline:"  # how the key of a pipeline's incident begins
 UNDELIVERED: Final = "hub:"  # how the key of an incident begins that says that a route, named by the rest, is dead
 
 
@@ -32,9 +34,18 @@ class Incidents:
     """What is wrong now. The cache is replaced only after COMMIT, under the lock of the incident's key."""
 
     def __init__(
-        self, clock: Clock, ids: Ids, voice: Voice, routes: Callable[[str], Sequence[RouteIn]], *, mute: bool = False
+        self,
+        clock: Clock,
+        ids: Ids,
+        voice: Voice,
+        routes: Callable[[str], Sequence[RouteIn]],
+        *,
+        mute: bool = False,
+        alone: bool = True,
     ) -> None:
         self.open: dict[str, Incident] = {}
+        self._turns: Mapping[str, int] = {}
+        self._alone = alone
         self._clock = clock
         self._ids = ids
         self._voice = voice
@@ -42,9 +53,21 @@ class Incidents:
         self._mute = mute
         self._locks: dict[str, anyio.Lock] = {}
 
-    def load(self, found: Sequence[Incident]) -> None:
+    async def reload(self, store: Store) -> None:
         """Take over what the store holds."""
+        found, self._turns = await store.read(_held)
         self.open = {incident.key: incident for incident in found}
+
+    def guard(self, key: str, transaction: Transaction) -> None:
+        """See that no other hub touches what a pipeline's incident hangs on meanwhile: else `StaleRun`, and read anew.
+
+        Two decisions that would not meet in any row must know of each other: a success that finds no incident to end,
+        and a deadline that opens one.
+        """
+        name = key.removeprefix(PIPELINE)
+        if key.startswith(PIPELINE) and name in self._turns and not self._alone:
+            turn = self._turns[name]
+            transaction.add(Op(tx.TURN, {"b_name": name, "b_turn": turn, "n_turn": turn + 1}))
 
     @asynccontextmanager
     async def holding(self, *keys: str) -> AsyncIterator[None]:
@@ -65,12 +88,14 @@ class Incidents:
             async with self.holding(*keys):
                 transaction = Transaction()
                 changes = build(transaction)
+                for key in keys:
+                    self.guard(key, transaction)
                 try:
                     await store.apply(transaction)
                 except StaleRun:
-                    self.load(await store.read(queries.open_incidents))
+                    await self.reload(store)
                     continue
-                self.committed(changes)
+                self.committed(changes, guarded=keys)
                 return changes
 
     def observe(
@@ -110,8 +135,11 @@ class Incidents:
         facets: Mapping[Told, Facet] = was.facets if was else {}
         return [kind for kind, facet in facets.items() if facet.covers is None or facet.covers <= until]
 
-    def committed(self, changes: Sequence[Change | None]) -> None:
-        """Put what has been committed in place of what was known."""
+    def committed(self, changes: Sequence[Change | None], *, guarded: Sequence[str]) -> None:
+        """Put what has been committed in place of what was known; ``guarded``: the keys given to `guard`."""
+        names = {key.removeprefix(PIPELINE) for key in guarded if key.startswith(PIPELINE)}
+        if names:
+            self._turns = {name: turn + (name in names) for name, turn in self._turns.items()}
         for change in changes:
             if change is not None and change.incident.resolved_at is not None:
                 self.open.pop(change.incident.key, None)
@@ -177,6 +205,10 @@ class Incidents:
                 ops.append(Op(tx.OUTBOX_SUPERSEDED, {"incident": change.incident.id, "route": post.route.id}))
             ops.append(posted(self._ids.make(now), change.incident.id, post, now))
         return ops
+
+
+def _held(connection: sa.Connection) -> tuple[list[Incident], dict[str, int]]:
+    return queries.open_incidents(connection), queries.turns(connection)
 
 
 def posted(message_id: str, incident: str, post: Post, now: datetime) -> Op:

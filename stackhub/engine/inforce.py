@@ -28,6 +28,10 @@ class InForce:
         self.speaks: dict[str, Speaks] = {}  # of every open notifier
         self.drained: dict[str, Instance] = {}  # removed, but open steps still need them
 
+    def retention(self) -> timedelta:
+        """Return for how long history is kept."""
+        return self.configuration.hub.retention
+
     def instance(self, name: str) -> Instance | None:
         """Return an instance, configured now or still draining."""
         return self.configuration.instances.get(name) or self.drained.get(name)

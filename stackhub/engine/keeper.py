@@ -5,6 +5,7 @@ and the runs of pipelines that wait for this one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,12 +21,14 @@ from stackhub.decide.run import Begin, Decision
 from stackhub.decide.step import Heard
 from stackhub.engine.births import Births, put_off
 from stackhub.engine.board import Board, Item, is_first
+from stackhub.engine.hosts import Hosts
 from stackhub.engine.incidents import Incidents
-from stackhub.errors import StaleRun
+from stackhub.engine.tenure import Tenure
+from stackhub.errors import LostLane, StaleRun
 from stackhub.model.pipeline import Pipeline, Told
 from stackhub.model.run import OpenRun, RunState, Trigger
 from stackhub.model.step import StepState
-from stackhub.store import queries
+from stackhub.store.lanes import TIME
 from stackhub.store.rows import consumed, happened, landed, node_kept, run_moved, step_moved
 from stackhub.store.store import Store
 from stackhub.store.transaction import Op, Transaction
@@ -35,7 +38,8 @@ from stackhub.store.transaction import Op, Transaction
 class Surroundings:
     """What a decision's consequences depend on, asked for anew each time."""
 
-    epochs: Callable[[], Mapping[str, int]]  # of the lanes that are ours
+    tenure: Tenure
+    hosts: Hosts
     downstream: Callable[[str], Sequence[Pipeline]]  # pipelines that start when this one has succeeded
     rules: Callable[[Pipeline], Mapping[str, Rule]]
     following: Callable[[str], datetime | None]  # when a pipeline's next run is due
@@ -74,17 +78,20 @@ class RunKeeper:
         key = f"pipeline:{before.run.pipeline}"
         following = self._following(decision)
         async with self._births.turn(*(pipeline.name for pipeline in following)), self._incidents.holding(key):
-            transaction = Transaction(lanes=self._lanes(decision))
+            transaction = Transaction(lanes=self._lanes(before, decision, told))
             transaction.add(*self._rows(before, decision, told))
             change = self._consequence(key, before, decision, transaction)
+            guarded = [key] if change is not None or decision.ended else []
+            for each in guarded:
+                self._incidents.guard(each, transaction)
             born = [self._downstream(pipeline, decision.open, transaction) for pipeline in following]
             try:
                 with anyio.CancelScope(shield=True):
                     await self._store.apply(transaction)
             except StaleRun:
-                self._incidents.load(await self._store.read(queries.open_incidents))
+                await self._incidents.reload(self._store)
                 raise
-            self._incidents.committed([change])
+            self._incidents.committed([change], guarded=guarded)
             for made in born:
                 self._board.adopt(made)
         if change is not None:
@@ -93,16 +100,31 @@ class RunKeeper:
             self._group.start_soon(self.admit, before.run.pipeline)
 
     async def admit(self, pipeline: str) -> None:
-        """Begin the next queued run of a pipeline, if it is its turn."""
+        """Begin the next queued run of a pipeline, if it is its turn, and ours to say so."""
+        if not self._around.tenure.holds(TIME):
+            return
         async with self._births.turn(pipeline):
             for open_run in self._board.runs(pipeline):
                 if open_run.run.state is RunState.QUEUED and is_first(self._board, open_run):
-                    await self._board.tell(open_run.run.id, Begin())
+                    with suppress(LostLane):  # whoever keeps the time now begins it
+                        await self._board.tell(open_run.run.id, Begin())
                     return
 
-    def _lanes(self, decision: Decision) -> dict[str, int]:
-        epochs = self._around.epochs()
-        return {step.instance: epochs[step.instance] for step in decision.changed if step.instance in epochs}
+    def _lanes(self, before: OpenRun, decision: Decision, told: Sequence[Item]) -> dict[str, int]:
+        """Return the epochs under which this may be committed. An answer needs the lane that paid for it."""
+        tenure = self._around.tenure
+        needed = {step.instance for step in decision.changed if step.instance in tenure.epochs}
+        if tenure.alone:
+            return tenure.under(*needed)
+        for item in told:
+            match item:
+                case Heard(task=name):
+                    needed.add(self._around.hosts.lane(before.steps[name]))
+                case Begin():
+                    needed.add(TIME)
+                case _:
+                    pass
+        return tenure.under(*needed)
 
     def _rows(self, before: OpenRun, decision: Decision, told: Sequence[Item]) -> list[Op]:
         now = self._clock.now()
@@ -160,6 +182,7 @@ class RunKeeper:
             Trigger.PIPELINE,
             interval=ended.run.interval,
             reason=f"{ended.run.pipeline} succeeded",
+            behind=self._births.waits,
             origin={"upstream": ended.run.id},
         )
         transaction.add(*ops)

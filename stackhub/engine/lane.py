@@ -7,6 +7,7 @@ stop that must, and starts what is ready. Then it sleeps until the next thing fa
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 import anyio
@@ -15,7 +16,7 @@ import structlog
 from anyio.abc import TaskGroup
 
 from stackhub.clock import Clock
-from stackhub.contract import ConfigError, Finished, Job, Limits, LostLane, Operation, Pending, Rejected
+from stackhub.contract import ConfigError, Finished, Job, Limits, LostLane, Missing, Operation, Pending, Rejected
 from stackhub.decide.ends import deadline
 from stackhub.decide.step import Claim, Heard, Verb
 from stackhub.engine.bell import Bell
@@ -23,6 +24,7 @@ from stackhub.engine.board import Board
 from stackhub.engine.edge import Edge
 from stackhub.engine.gate import LaneGate
 from stackhub.engine.health import LaneHealth
+from stackhub.engine.hosts import Hosts
 from stackhub.engine.underway import UnderWay
 from stackhub.model.run import OpenRun
 from stackhub.model.step import AT_WORK, Step, StepState
@@ -52,6 +54,8 @@ class Lane:
     gate: LaneGate
     health: LaneHealth
     job: Callable[[OpenRun, Step], Awaitable[Job]]
+    hosts: Hosts = field(default_factory=Hosts)
+    standby: bool = False  # another hub owns the lane: only the jobs of this host are attended
     bell: Bell = field(default_factory=Bell)
     leaving: bool = False  # begins nothing more
     busy: UnderWay = field(default_factory=UnderWay)  # keys of steps that a call is about, and the sweep
@@ -89,11 +93,14 @@ class Lane:
         held = self._held_until(now)
         if held is not None:
             return min(max((held - now).total_seconds(), 0.0), NAP)
-        idle = [step for step in steps if step.key not in self.busy]
+        here = [step for step in steps if self.hosts.here(step, standby=self.standby)]
+        for step in () if self.standby or len(here) == len(steps) else steps:
+            self._miss(group, step)
+        idle = [step for step in here if step.key not in self.busy]
         if self.health.circuit.open:
             return self._try(group, idle, steps, now)
         wakes = [self._attend(group, step, now) for step in idle]
-        sweep = self._sweep(group, steps, now)
+        sweep = self._sweep(group, here, now)
         wakes += self._starts(group, idle, steps, now)
         waits = [(wake - now).total_seconds() for wake in wakes if wake is not None]
         return max(0.0, min([*waits, sweep, NAP]))
@@ -139,6 +146,20 @@ class Lane:
             case _:
                 return step.due if not due else None
         return None
+
+    def _miss(self, group: TaskGroup, step: Step) -> None:
+        """Keep that nobody can see a job now, whose host has no hub any more; after a while people are told."""
+        host = self.hosts.gone(step)
+        if not host or step.key in self.busy:
+            return
+        note = f"it runs on host {host}, whose hub has gone silent, and nobody else can see it"
+        missed = Heard(task=step.task, key=step.key, verb=Verb.POLL, answer=Missing(note=note))
+        if self.board.would_change(step.run, missed):
+            self.busy.begin(step.key)
+            group.start_soon(self._guarded, partial(self._told, missed), step)
+
+    async def _told(self, heard: Heard, step: Step) -> None:
+        await self.board.tell(step.run, heard)
 
     def _begin(self, group: TaskGroup, verb: Callable[[Step], Awaitable[None]], step: Step) -> None:
         self.busy.begin(step.key)
@@ -278,7 +299,7 @@ class Lane:
             await self._hear(step, Verb.PREPARE, job)
             return
         baseline = step.baseline
-        if baseline is None:
+        if baseline is None or self.hosts.mine != (baseline.get("host") or self.hosts.mine):
             found = await self.edge.prepare(job, limit)
             if isinstance(found, Exception):
                 await self._hear(step, Verb.PREPARE, found)
@@ -292,6 +313,7 @@ class Lane:
             mine = claimed.steps[step.task] if claimed else None
             if mine is None or mine.state is not StepState.STARTING or mine.call_deadline != claim.call_deadline:
                 return
+            self.gate.check_lease()
             left = min(claim.call_deadline - self.clock.now(), limit)
             answer = await self.edge.start(job, baseline, step.key, left)
         await self._hear(mine, Verb.START, answer)

@@ -10,6 +10,7 @@ import structlog
 from anyio.abc import TaskGroup
 
 from stackhub.config.instances import Instance
+from stackhub.contract import Notifier
 from stackhub.decide.circuit import Circuit
 from stackhub.decide.run import Back
 from stackhub.engine.bell import Bell
@@ -18,7 +19,6 @@ from stackhub.engine.opening import Condition, OpenInstance, Place, opened
 from stackhub.engine.standin import gone
 from stackhub.errors import LostLane
 from stackhub.model.codec import load
-from stackhub.store import configure
 from stackhub.store import tables as t
 
 log = structlog.get_logger()
@@ -32,12 +32,11 @@ class Lanes:
 
     def __init__(self, place: Place, group: TaskGroup) -> None:
         self.open: dict[str, OpenInstance] = {}
-        self.epochs: dict[str, int] = {}  # of the lanes that are ours
         self.bell = Bell()
         self._place = place
         self._group = group
         self._wanted: Mapping[str, Instance] = {}
-        self._left: dict[str, Condition] = {}  # of instances of ours that are not open
+        self._left: dict[str, Condition] = {}  # of lanes of ours whose instance is not open
         self._turn = anyio.Lock()
 
     async def bring_to(self, wanted: Mapping[str, Instance]) -> None:
@@ -61,6 +60,7 @@ class Lanes:
         while True:
             await self.bell.wait(LOOK)
             async with self._turn:
+                await self._hand_over()
                 await self._tidy()
                 if self._place.clock.since_boot() - tried >= AGAIN:
                     tried = self._place.clock.since_boot()
@@ -120,44 +120,57 @@ class Lanes:
         """Give every lane back, with what is left of its rate."""
         tokens = {name: self._condition(held).tokens for name, held in self.open.items()}
         tokens = {**{name: was.tokens for name, was in self._left.items()}, **tokens}
-        await self._place.store.call(
-            lambda connection: configure.give_back_lanes(connection, self._place.owner, tokens)
-        )
+        await self._place.tenure.give_back(tokens)
 
     # --- opening and closing ---
 
     async def _open(self, instance: Instance, *, mended: bool = False) -> None:
         await self._take({instance.name})
-        was = self._left.pop(instance.name)
-        if mended:
+        was = self._left.pop(instance.name, None)
+        if was is not None and mended:
             was = Condition(not_before=was.not_before, tokens=was.tokens, circuit=was.circuit, mended=True)
         ready = anyio.Event()
         self._group.start_soon(self._attend, instance, was, ready)
         await ready.wait()
 
     async def _take(self, names: AbstractSet[str]) -> None:
-        """Take those lanes that are not ours yet; one that we have taken stays ours."""
-        owner, missing = self._place.owner, sorted(names - self.epochs.keys())
-        if not missing:
+        """Take those lanes that are free; one that we have taken stays ours."""
+        for name, taken in (await self._place.tenure.take(names)).items():
+            circuit = load(Circuit, taken.circuit) if taken.circuit else Circuit()
+            self._left[name] = Condition(not_before=taken.not_before, tokens=taken.tokens, circuit=circuit)
+
+    async def _hand_over(self) -> None:
+        """Stand by where a lane was lost to another hub, and attend one that has become free."""
+        tenure = self._place.tenure
+        if tenure.alone:
             return
-        taken = await self._place.store.call(lambda connection: configure.take_lanes(connection, missing, owner))
-        for name, (epoch, not_before, tokens, kept) in taken.items():
-            self.epochs[name] = epoch
-            circuit = load(Circuit, kept) if kept else Circuit()
-            self._left[name] = Condition(not_before=not_before, tokens=tokens, circuit=circuit)
+        for held in list(self.open.values()):
+            name = held.instance.name
+            if not held.standby and (held.gate.lost or not tenure.holds(name)):
+                tenure.drop(name)
+                await self._close(held)
+                await self._open(held.instance)
+        await self._take({name for name, held in self.open.items() if held.standby})
+        for name in sorted(self._left.keys() & self.open.keys()):
+            held = self.open[name]
+            log.info("a lane is ours", instance=name)
+            await self._close(held)
+            await self._open(held.instance)
+            if self.open[name].health.circuit.open:
+                self._back(name)
 
     async def _close(self, held: OpenInstance) -> None:
         held.leave.set()
         await held.left.wait()
 
-    async def _attend(self, instance: Instance, was: Condition, ready: anyio.Event) -> None:
+    async def _attend(self, instance: Instance, was: Condition | None, ready: anyio.Event) -> None:
         """Hold one instance open, its lane and outbox running, until it is asked to leave."""
         name, in_force = instance.name, self._place.in_force
         async with opened(self._place, instance, was, ring_outboxes=self.ring_outboxes, on_back=self._back) as held:
             self.open[name] = held
-            if held.outbox is not None and instance.notifies:
+            if isinstance(held.connector, Notifier) and instance.notifies:
                 known = in_force.speaks.get(name) if held.shut else None
-                in_force.speaks[name] = known or held.outbox.notifier.speaks
+                in_force.speaks[name] = known or held.connector.speaks
             ready.set()
             async with anyio.create_task_group() as group:
                 if held.lane is not None:
@@ -169,7 +182,8 @@ class Lanes:
                     await _quiet(held)
                 group.cancel_scope.cancel()
         del self.open[name]
-        self._left[name] = self._condition(held)
+        if name in self._place.tenure.epochs:
+            self._left[name] = self._condition(held)
         if name not in self._wanted:
             in_force.speaks.pop(name, None)
             in_force.drained.pop(name, None)

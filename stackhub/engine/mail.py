@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from stackhub.contract import Message, Part
 from stackhub.model.codec import load
+from stackhub.store import lanes
 from stackhub.store import tables as t
 from stackhub.store import transaction as tx
 from stackhub.store.tables import instant, maybe_instant, maybe_micros, micros
@@ -97,8 +98,13 @@ def look(connection: sa.Connection, instance: str, now: datetime) -> tuple[list[
     return [_waiting(row) for row in connection.execute(_DUE, asked)], maybe_instant(at), count
 
 
-def about_to_send(connection: sa.Connection, waiting: Waiting) -> bool:
-    """Keep that a message may have been sent from now on; False where it has been superseded."""
+def about_to_send(connection: sa.Connection, waiting: Waiting, epochs: Mapping[str, int]) -> bool:
+    """Keep that a message may have been sent from now on; False where it has been superseded.
+
+    Raises:
+        LostLane: another hub sends for this notifier now.
+    """
+    lanes.check(connection, epochs)
     still = (t.outbox.c.id == waiting.id, t.outbox.c.state == "pending")
     changes = {"doubt": 1, "attempts": waiting.attempts + 1}
     return connection.execute(sa.update(t.outbox).where(*still).values(changes)).rowcount == 1

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from stackhub.engine.board import Board
 from stackhub.engine.edge import Edge
 from stackhub.engine.gate import LaneGate
 from stackhub.engine.health import LaneHealth
+from stackhub.engine.hosts import Hosts
 from stackhub.engine.incidents import Incidents
 from stackhub.engine.inforce import InForce
 from stackhub.engine.lane import Lane
 from stackhub.engine.outbox import Outbox
 from stackhub.engine.standin import StandIn
+from stackhub.engine.tenure import Tenure
 from stackhub.engine.work import Work
 from stackhub.model.ids import Ids
 from stackhub.model.step import StepState
@@ -39,6 +42,7 @@ class OpenInstance:
     connector: object  # what `Connector.open` gave: implements the protocols that fit
     gate: LaneGate
     health: LaneHealth
+    standby: bool = False  # another hub attends it: here it shows, hears webhooks, and asks after jobs of this host
     lane: Lane | None = None
     outbox: Outbox | None = None
     leave: anyio.Event = field(default_factory=anyio.Event)
@@ -64,7 +68,8 @@ class Place:
     directory: Path
     state: Path
     contact: str
-    owner: str  # this hub's random name
+    tenure: Tenure
+    hosts: Hosts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,16 +86,17 @@ class Condition:
 async def opened(
     place: Place,
     instance: Instance,
-    was: Condition,
+    was: Condition | None,
     *,
     ring_outboxes: Callable[[], None],
     on_back: Callable[[str], None],
 ) -> AsyncIterator[OpenInstance]:
-    """Open an instance; where its connector cannot, a stand-in takes its place."""
-    name = instance.name
+    """Open an instance; where its connector cannot, a stand-in takes its place. ``was`` None: another attends it."""
+    name, standby, was = instance.name, was is None, was or Condition()
     limits, flaw = _limits(instance)
     gate = LaneGate(name, place.clock, rate=limits.rate, burst=limits.burst, tokens=was.tokens)
     gate.not_before = was.not_before
+    gate.lease_until = partial(place.tenure.until, name)
     health = LaneHealth(
         instance=name,
         store=place.store,
@@ -101,6 +107,7 @@ async def opened(
         ring=ring_outboxes,
         on_back=lambda: on_back(name),
         circuit=was.circuit,
+        under=None if standby else partial(place.tenure.under, name),
     )
     holder: list[Lane] = []
 
@@ -119,11 +126,11 @@ async def opened(
         contact=place.contact,
     )
     async with _connected(instance, context, flaw) as connector:
-        held = OpenInstance(instance=instance, connector=connector, gate=gate, health=health)
+        held = OpenInstance(instance=instance, connector=connector, gate=gate, health=health, standby=standby)
         if isinstance(connector, Jobs) and (instance.connector.operations or held.shut):
             held.lane = _lane(place, held, connector, limits)
             holder.append(held.lane)
-        if isinstance(connector, Notifier) and (instance.notifies or held.shut):
+        if isinstance(connector, Notifier) and (instance.notifies or held.shut) and not standby:
             held.outbox = _outbox(place, held, connector, limits, ring_outboxes)
         if was.mended and not held.shut and health.circuit.open:
             health.mended()
@@ -176,6 +183,8 @@ def _lane(place: Place, held: OpenInstance, jobs: Jobs, limits: Limits) -> Lane:
         gate=held.gate,
         health=held.health,
         job=place.work.job,
+        hosts=place.hosts,
+        standby=held.standby,
     )
 
 
@@ -201,6 +210,7 @@ def _outbox(
         fallback=place.in_force.fallback,
         beside=place.in_force.beside,
         on_posted=ring_outboxes,
+        under=partial(place.tenure.under, instance.name),
     )
 
 

@@ -73,6 +73,7 @@ class Outbox:
     fallback: Callable[[str], RouteIn | None]
     beside: Callable[[str], Sequence[RouteIn]]  # whom to tell that an instance cannot be told anything
     on_posted: Callable[[], None] = lambda: None  # there is more to tell, by others
+    under: Callable[[], dict[str, int]] = dict  # the lane's epoch; raises `LostLane`
     bell: Bell = field(default_factory=Bell)
     call: timedelta = CALL
     leaving: bool = False  # begins nothing more
@@ -150,7 +151,7 @@ class Outbox:
         async with self.busy.turn(waiting.order, self.gate):
             if self.leaving or self.gate.rest() > timedelta():
                 return
-            if not await self.store.call(partial(about_to_send, waiting=waiting)):
+            if not await self.store.call(partial(about_to_send, waiting=waiting, epochs=self.under())):
                 return  # a newer message has taken its place
             answer = await self._ask(message, receipt, key, doubt=waiting.doubt)
         match answer:
@@ -201,6 +202,7 @@ class Outbox:
 
         def build(transaction: Transaction) -> list[Change | None]:
             sent = moved(waiting, state="sent", due=now, doubt=False, error="", sent_at=now)
+            transaction.lanes.update(self.under())
             transaction.add(sent, Op(tx.RECEIPT, row))
             return [self.incidents.cease(key, [Told.STALLED], transaction, f"{self.instance} was told again")]
 
@@ -255,6 +257,7 @@ class Outbox:
         key = f"{UNDELIVERED}{waiting.route}"
 
         def build(transaction: Transaction) -> list[Change | None]:
+            transaction.lanes.update(self.under())
             transaction.add(*ops)
             changes: list[Change | None] = []
             if post is not None:

@@ -23,14 +23,22 @@ EVERY: Final = timedelta(hours=1)
 BITE: Final = 200  # runs, or rows, of one transaction
 
 
-async def run(store: Store, clock: Clock, retention: Callable[[], timedelta], state: Path) -> None:
-    """Sweep once an hour until cancelled."""
+async def run(store: Store, clock: Clock, retention: Callable[[], timedelta]) -> None:
+    """Sweep the store once an hour until cancelled: one hub does it for all."""
     while True:
         before = clock.now() - retention()
         gone = await sweep(store, before)
-        jobs = await _sweep_jobs(clock, state, retention())
-        if gone or jobs:
-            log.info("forgot what is old", runs=gone, job_directories=jobs, before=before.isoformat())
+        if gone:
+            log.info("forgot what is old", runs=gone, before=before.isoformat())
+        await anyio.sleep(EVERY.total_seconds())
+
+
+async def run_jobs(clock: Clock, retention: Callable[[], timedelta], state: Path) -> None:
+    """Sweep the directories of this host's jobs once an hour until cancelled."""
+    while True:
+        gone = await _sweep_jobs(clock, state, retention())
+        if gone:
+            log.info("removed old job directories", count=gone)
         await anyio.sleep(EVERY.total_seconds())
 
 

@@ -15,12 +15,14 @@ from stackhub.engine.bell import Bell
 from stackhub.engine.births import Births, deadline_rows
 from stackhub.engine.board import Board
 from stackhub.engine.inforce import InForce
+from stackhub.engine.tenure import Tenure
 from stackhub.errors import LostLane, StaleRun
 from stackhub.model.pipeline import Overlap, Pipeline
 from stackhub.model.run import OpenRun, Trigger
 from stackhub.store import configure
 from stackhub.store import transaction as tx
 from stackhub.store.configure import Scheduled
+from stackhub.store.lanes import TIME
 from stackhub.store.store import Store
 from stackhub.store.tables import maybe_micros, micros
 from stackhub.store.transaction import Op, Transaction
@@ -32,8 +34,11 @@ LOOK: Final = 5.0  # seconds, at most, between looks: a clock that was set is no
 class Scheduler:
     """Owns the schedules in force."""
 
-    def __init__(self, store: Store, board: Board, births: Births, in_force: InForce, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, board: Board, births: Births, in_force: InForce, clock: Clock, tenure: Tenure
+    ) -> None:
         self.bell = Bell()
+        self._tenure = tenure
         self._store = store
         self._board = board
         self._births = births
@@ -63,7 +68,10 @@ class Scheduler:
             now = self._clock.now()
             for scheduled in self._schedules:
                 if scheduled.next_at is not None and scheduled.next_at <= now:
-                    await self.fall(scheduled, now)
+                    try:
+                        await self.fall(scheduled, now)
+                    except LostLane:  # the tick is for whoever keeps the time now
+                        self._tenure.drop(TIME)
             now = self._clock.now()
             waits = [(at - now).total_seconds() for s in self._schedules if (at := self._awake(s)) is not None]
             await self.bell.wait(max(0.0, min([*waits, LOOK])))
@@ -102,7 +110,7 @@ class Scheduler:
         """Commit ticks; returns the runs that must give way, each with the reason."""
         cancel: list[tuple[str, str]] = []
         born: list[OpenRun] = []
-        transaction = Transaction()
+        transaction = Transaction(lanes=self._tenure.under(TIME) if self._tenure.holds(TIME) else {})
         for due in dues:
             self._tick(due, scheduled, pipeline, transaction, born, cancel)
         moved = {"b_pipeline": scheduled.pipeline, "b_spec": scheduled.spec, "n_next_at": maybe_micros(next_at)}
@@ -167,7 +175,7 @@ class Scheduler:
                     interval=due.tick.interval,
                     tick=due.tick.at,
                     reason=f"scheduled for {due.tick.label}",
-                    behind=bool(born),
+                    behind=bool(born) or not self._tenure.holds(TIME),
                 )
                 run_id = made.run.id
                 born.append(made)

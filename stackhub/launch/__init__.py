@@ -10,7 +10,7 @@ A connector builds on `ProcessJobs`, which turns these into the contract's answe
 from stackhub.launch.commands import CommandJobs
 from stackhub.launch.environment import environment
 from stackhub.launch.jobs import ProcessJobs
-from stackhub.launch.launcher import Launcher
+from stackhub.launch.launcher import Launcher, host_id
 from stackhub.launch.process import Command, Elsewhere, Ended, Lost, NeverBegan, Process, Running
 
 __all__ = [
@@ -25,4 +25,5 @@ __all__ = [
     "ProcessJobs",
     "Running",
     "environment",
+    "host_id",
 ]

@@ -44,7 +44,7 @@ class CommandJobs:
         self._processes = ProcessJobs(launcher, finish=self._finish)
 
     async def prepare(self, job: Job) -> Baseline:
-        """See that there is a directory to run in.
+        """See that there is a directory to run in, and name the host that it will run on.
 
         Raises:
             Rejected: there is none.
@@ -52,7 +52,7 @@ class CommandJobs:
         cwd = self._build(job, Path()).cwd
         if not cwd.is_dir():
             raise Rejected(f"cwd: {cwd} is no directory")
-        return {}
+        return {"host": self._launcher.host}
 
     async def start(self, job: Job, _baseline: Baseline, key: str) -> Handle:
         """Spawn the command, once per key."""

@@ -32,6 +32,7 @@ class Launcher:
     """
 
     def __init__(self, context: Context, *, most: int | None = None, secrets: Iterable[str] = ()) -> None:
+        self._state = context.state
         self._root = context.state.absolute() / "jobs"
         self._now = context.now
         self._most = context.log_most if most is None else most
@@ -53,7 +54,7 @@ class Launcher:
     def host(self) -> str:
         """Name this host: a random id, kept beside the directories of its jobs."""
         if not self._host:
-            self._host = _named(self._root)
+            self._host = host_id(self._state)
         return self._host
 
     async def spawn(self, key: str, command: Command) -> Handle:
@@ -200,8 +201,9 @@ def _put(path: Path, body: bytes) -> None:
         file.write(body)
 
 
-def _named(root: Path) -> str:
-    """Read this host's id, or give it one; of several who do so at once, one wins."""
+def host_id(state: Path) -> str:
+    """Read the id of the host whose jobs are in ``state``, or give it one; of several who do so at once, one wins."""
+    root = state.absolute() / "jobs"
     path = root / HOST
     if not path.exists():
         root.mkdir(mode=0o700, parents=True, exist_ok=True)

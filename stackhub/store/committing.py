@@ -13,6 +13,7 @@ from sqlalchemy import exc
 
 from stackhub.errors import LostLane, StackhubError, StaleRun, StoreUnavailable
 from stackhub.store import tables as t
+from stackhub.store import transaction as tx
 from stackhub.store.compiled import Compiled
 from stackhub.store.faults import away, collided, cut
 from stackhub.store.seal import Seal
@@ -20,6 +21,8 @@ from stackhub.store.transaction import Op, Statement, Transaction
 
 log = structlog.get_logger()
 GROUP: Final = 512  # transactions in one commit, at most
+NEWS: Final = frozenset({tx.RUN, tx.RUN_MOVED, tx.INCIDENT_OPENED, tx.INCIDENT_MOVED, tx.OUTBOX, tx.SCHEDULE_MOVED})
+TELL: Final = sa.text("SELECT pg_notify('stackhub', :name)")
 SILENCE: Final = 15.0  # seconds without an answer after which the database is said to be ailing
 
 
@@ -75,6 +78,11 @@ class Committer:
         self._cut = ""  # why a connection had to be made again
         self._began: float | None = None  # when the database was last asked, if it has not answered yet
         self._waiting: list[Sequence[Work]] = []  # parts of the group under way, in order, the first on top
+
+    @property
+    def name(self) -> str:
+        """Name whoever commits here among those of the database."""
+        return self._seal.key
 
     @property
     def ailing(self) -> str:
@@ -149,6 +157,7 @@ class Committer:
                     _check_lanes(connection, self._compiled, group)
                     _execute(connection, self._compiled, (op for one in group for op in one.ops))
                     results = [None] * len(group)
+            _say(connection, part, self.name)
             self._seal.put(connection, self._compiled, results)
             self._point("before COMMIT")
         except BaseException:
@@ -221,6 +230,14 @@ def _check_lanes(connection: sa.Connection, compiled: Compiled, group: Sequence[
     for instance, epoch in held.items():
         if now.get(instance) != epoch:
             raise _Conflict(LostLane(f"lane {instance}: epoch {epoch} is over, now it is {now.get(instance)}"))
+
+
+def _say(connection: sa.Connection, part: Sequence[Work], name: str) -> None:
+    """Tell other hubs on a PostgreSQL that there is something to look at, once it is committed."""
+    if connection.dialect.name != "postgresql":
+        return
+    if any(isinstance(item, Call) or any(op.statement in NEWS for op in item.transaction.ops) for item in part):
+        connection.execute(TELL, {"name": name})
 
 
 def _epochs(instances: Sequence[sa.BindParameter[str]]) -> sa.Select[tuple[str, int]]:

@@ -1,6 +1,5 @@
 """Puts a configuration in force: pipelines by content, their schedules, one revision; all in one `Store.call`."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -124,38 +123,6 @@ def pause(connection: sa.Connection, name: str, reason: str, now: datetime | Non
     """Pause a pipeline from ``now`` on, or resume it when that is None."""
     values = {"paused_at": maybe_micros(now), "paused_reason": reason if now else ""}
     connection.execute(sa.update(t.pipeline).where(t.pipeline.c.name == name).values(values))
-
-
-def take_lanes(
-    connection: sa.Connection, instances: list[str], owner: str
-) -> dict[str, tuple[int, datetime | None, float, str]]:
-    """Take lanes for a hub: every epoch grows, so that whoever held them before is refused from now on.
-
-    Returns each lane's epoch, its ``not_before``, the tokens its last owner left (0 when it died; endless where there
-    was none before us) and its circuit.
-    """
-    found = {row.instance: row for row in connection.execute(sa.select(t.lane))}
-    taken: dict[str, tuple[int, datetime | None, float, str]] = {}
-    for name in instances:
-        row = found.get(name)
-        epoch = row.epoch + 1 if row else 1
-        values = {"owner": owner, "epoch": epoch, "tokens": 0.0}
-        if row is None:
-            empty = {"lease_until": None, "not_before": None, "circuit": "", "next_sweep": None}
-            connection.execute(sa.insert(t.lane), {"instance": name, **values, **empty})
-            taken[name] = (epoch, None, math.inf, "")
-        else:
-            connection.execute(sa.update(t.lane).where(t.lane.c.instance == name).values(values))
-            left = row.tokens if row.owner is None else 0.0
-            taken[name] = (epoch, maybe_instant(row.not_before), left, row.circuit)
-    return taken
-
-
-def give_back_lanes(connection: sa.Connection, owner: str, tokens: Mapping[str, float]) -> None:
-    """Give lanes back, with what is left of their rate."""
-    for name, left in tokens.items():
-        where = (t.lane.c.instance == name, t.lane.c.owner == owner)
-        connection.execute(sa.update(t.lane).where(*where).values(owner=None, tokens=max(left, 0.0)))
 
 
 def name_installation(connection: sa.Connection, name: str) -> str:

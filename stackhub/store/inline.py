@@ -44,6 +44,11 @@ class InlineWriter:
         return self._committer.ailing
 
     @property
+    def name(self) -> str:
+        """Name this writer among those of the database."""
+        return self._committer.name
+
+    @property
     def commits(self) -> int:
         """Return how often there was a COMMIT."""
         return self._committer.commits

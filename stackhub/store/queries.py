@@ -148,6 +148,16 @@ def open_incidents(connection: sa.Connection) -> list[Incident]:
     return [load(Incident, row.data) for row in connection.execute(query)]
 
 
+def turns(connection: sa.Connection) -> dict[str, int]:
+    """Return how often what a pipeline's incident hangs on has changed, by pipeline; see `Incidents.guard`."""
+    return {row.name: row.turn for row in connection.execute(sa.select(t.pipeline.c.name, t.pipeline.c.turn))}
+
+
+def versions(connection: sa.Connection) -> dict[str, int]:
+    """Return the version of every run that has not ended."""
+    return {row.id: row.version for row in connection.execute(sa.select(t.run.c.id, t.run.c.version).where(OPEN_RUN))}
+
+
 def incidents(connection: sa.Connection, limit: int = 50) -> list[Incident]:
     """Return incidents, newest first."""
     query = sa.select(t.incident.c.data).order_by(t.incident.c.id.desc()).limit(limit)

@@ -29,6 +29,11 @@ class Writing(Protocol):
         ...
 
     @property
+    def name(self) -> str:
+        """Name this writer among those of the database."""
+        ...
+
+    @property
     def commits(self) -> int:
         """Return how often there was a COMMIT."""
         ...
@@ -61,6 +66,12 @@ class Store:
     engine: sa.Engine
     writer: Writing
     read: Readers
+    alone: bool = True  # no other hub can be at work on this database
+
+    @property
+    def name(self) -> str:
+        """Name this one among those who write to the database."""
+        return self.writer.name
 
     @property
     def ailing(self) -> str:
@@ -104,7 +115,7 @@ async def open_store(
         held.callback(made.dispose)
         writes = writer(made, asyncio.get_running_loop())
         try:
-            yield Store(made, writes, Readers(made))
+            yield Store(made, writes, Readers(made), alone=lock and made.dialect.name == "sqlite")
         finally:
             with anyio.CancelScope(shield=True):
                 await in_thread(writes.close)

@@ -91,6 +91,7 @@ pipeline = sa.Table(
     _time("paused_at", null=True),
     _text("paused_reason"),
     _count("revision"),
+    sa.Column("turn", sa.Integer, nullable=False, server_default="0"),
 )
 snapshot = sa.Table("snapshot", metadata, _id("hash"), _text("definition"))
 schedule = sa.Table(

@@ -97,6 +97,7 @@ def _conflict(table: sa.Table, key: tuple[str, ...], action: str) -> Statement:
 
 # In the order in which they run. What may conflict comes first: less is undone.
 RUN_MOVED: Final = _update(t.run, ("id", "version"), ("state", "version", "ended_at", "data"))
+TURN: Final = _update(t.pipeline, ("name", "turn"), ("turn",))
 INCIDENT_MOVED: Final = _update(t.incident, ("id", "version"), ("version", "resolved_at", "data"))
 INCIDENT_OPENED: Final = _insert(t.incident)
 TICK: Final = _insert(t.tick)

@@ -26,6 +26,7 @@ class Mortal:
     def __init__(self, store, world):
         self._store, self._world = store, world
         self.engine, self.writer, self.read = store.engine, store.writer, store.read
+        self.alone, self.name = store.alone, store.name
 
     async def apply(self, transaction):
         if transaction.ops:

@@ -277,6 +277,7 @@ class Slow:
     def __init__(self, store, clock):
         self._store, self._clock = store, clock
         self.engine, self.writer, self.read, self.call = store.engine, store.writer, store.read, store.call
+        self.alone, self.name = store.alone, store.name
         self.slow = 1
 
     async def apply(self, transaction):

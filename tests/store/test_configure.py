@@ -1,6 +1,5 @@
 """A configuration comes into force whole; lanes are taken and given back."""
 
-import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -9,7 +8,6 @@ from decide.worlds import T0, pipeline, task
 
 from stackhub.model.pipeline import Pipeline, Schedule
 from stackhub.store import configure, queries
-from stackhub.store import tables as t
 from stackhub.store.configure import Applied
 
 HOUR = timedelta(hours=1)
@@ -99,47 +97,6 @@ async def test_a_pause_is_kept_through_a_change(store):
     await store.call(lambda c: configure.pause(c, "shop", "over", None))
     known = (await store.read(queries.pipelines))["shop"]
     assert (known.paused_at, known.paused_reason) == (None, "")
-
-
-# --- lanes ---
-
-
-async def take(store, *names, owner="me"):
-    return await store.call(lambda connection: configure.take_lanes(connection, list(names), owner))
-
-
-async def give_back(store, owner="me", **tokens):
-    await store.call(lambda connection: configure.give_back_lanes(connection, owner, tokens))
-
-
-async def test_taking_a_lane_ends_the_epoch_of_whoever_had_it(store):
-    fresh = (1, None, math.inf, "")
-    assert await take(store, "fivetran", "dbt") == {"fivetran": fresh, "dbt": fresh}, "nobody can have spent anything"
-    assert (await take(store, "fivetran", owner="you"))["fivetran"][0] == 2
-    assert (await take(store, "fivetran"))["fivetran"][0] == 3
-    assert (await take(store, "dbt"))["dbt"][0] == 2
-
-
-async def test_what_is_left_of_a_rate_is_handed_on_only_by_who_left_in_peace(store):
-    await take(store, "fivetran")
-    await give_back(store, fivetran=4.5)
-    assert (await take(store, "fivetran", owner="you"))["fivetran"][2] == 4.5
-    assert (await take(store, "fivetran"))["fivetran"][2] == 0.0, "who died may have spent it all"
-    await give_back(store, fivetran=-2.0)
-    assert (await take(store, "fivetran"))["fivetran"][2] == 0.0
-
-
-async def test_only_its_owner_gives_a_lane_back(store):
-    await take(store, "fivetran", owner="you")
-    await give_back(store, fivetran=4.5)
-    assert (await take(store, "fivetran"))["fivetran"][2] == 0.0
-
-
-async def test_what_a_vendor_asked_for_outlives_the_hub(store):
-    await take(store, "fivetran")
-    rest = {"not_before": t.micros(T0 + HOUR), "circuit": "{}"}
-    await store.call(lambda c: c.execute(t.lane.update().values(**rest)))
-    assert (await take(store, "fivetran", owner="you"))["fivetran"] == (2, T0 + HOUR, 0.0, "{}")
 
 
 async def test_an_installation_is_named_once(store):

@@ -12,7 +12,7 @@ from stackhub.engine import retention
 from stackhub.model.incident import Incident
 from stackhub.model.run import RunState
 from stackhub.model.words import Severity
-from stackhub.store import configure, rows
+from stackhub.store import configure, lanes, rows
 from stackhub.store import tables as t
 from stackhub.store import transaction as tx
 from stackhub.store.transaction import Op, Transaction
@@ -89,7 +89,7 @@ def landing(connection, mark, seen):
 
 async def test_nothing_that_is_new_open_or_in_use_is_forgotten(store):
     await store.call(lambda c: configure.apply(c, {"shop": pipeline()}, OLD))
-    await store.call(lambda c: configure.take_lanes(c, ["fivetran"], "me"))
+    await store.call(lambda c: lanes.take(c, ["fivetran"], "me", T0, alone=True))
     await put_run(store, "R1", NEW)
     await put_run(store, "R2", None)
     await put_run(store, "R3", OLD)

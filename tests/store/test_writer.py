@@ -16,7 +16,7 @@ from stackhub.errors import LostLane, Refused, StaleRun, StoreUnavailable
 from stackhub.model.incident import Incident
 from stackhub.model.run import RunState
 from stackhub.model.words import Severity
-from stackhub.store import configure, queries
+from stackhub.store import lanes, queries
 from stackhub.store import tables as t
 from stackhub.store import transaction as tx
 from stackhub.store.rows import incident_kept, run_made, run_moved
@@ -112,9 +112,9 @@ async def test_one_open_retry_for_a_run_and_one_open_incident_for_a_key(store):
 
 
 async def test_what_is_written_under_an_epoch_that_is_over_is_refused(store):
-    first = await store.call(lambda c: configure.take_lanes(c, ["fivetran", "dbt"], "me"))
-    await store.call(lambda c: configure.take_lanes(c, ["fivetran"], "you"))
-    epochs = {name: epoch for name, (epoch, *_) in first.items()}
+    first = await store.call(lambda c: lanes.take(c, ["fivetran", "dbt"], "me", T0, alone=True))
+    await store.call(lambda c: lanes.take(c, ["fivetran"], "you", T0, alone=True))
+    epochs = {name: taken.epoch for name, taken in first.items()}
     with pytest.raises(LostLane, match="fivetran"):
         await store.apply(replace_lanes(line("late"), epochs))
     await store.apply(replace_lanes(line("mine"), {"dbt": epochs["dbt"]}))
@@ -129,8 +129,8 @@ def replace_lanes(transaction, lanes):
 
 
 async def test_two_epochs_of_one_lane_in_a_group_fail_only_the_older(store):
-    await store.call(lambda c: configure.take_lanes(c, ["fivetran"], "me"))
-    await store.call(lambda c: configure.take_lanes(c, ["fivetran"], "you"))
+    await store.call(lambda c: lanes.take(c, ["fivetran"], "me", T0, alone=True))
+    await store.call(lambda c: lanes.take(c, ["fivetran"], "you", T0, alone=True))
     async with held(store):
         futures = [store.writer.apply(replace_lanes(line(str(epoch)), {"fivetran": epoch})) for epoch in (1, 2, 1, 2)]
     assert [type(error) for error in await outcomes(futures)] == [LostLane, type(None), LostLane, type(None)]

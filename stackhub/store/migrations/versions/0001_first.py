@@ -54,6 +54,7 @@ def upgrade() -> None:
         sa.Column("paused_at", sa.BigInteger, nullable=True),
         sa.Column("paused_reason", sa.Text, nullable=False),
         sa.Column("revision", sa.Integer, nullable=False),
+        sa.Column("turn", sa.Integer, nullable=False, server_default="0"),
     )
     op.create_table(
         "snapshot",

@@ -1,0 +1,187 @@
+"""Puts the parts of the engine together, and brings them to where the hub before this one left."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from anyio.abc import TaskGroup
+
+from stackhub.clock import Believed
+from stackhub.config.read import Configuration
+from stackhub.contract import in_thread
+from stackhub.decide.incident import Voice
+from stackhub.engine.abreast import Abreast
+from stackhub.engine.births import Births
+from stackhub.engine.board import Board
+from stackhub.engine.commands import Commands
+from stackhub.engine.deadlines import Deadlines
+from stackhub.engine.hosts import Hosts
+from stackhub.engine.hub import Engine
+from stackhub.engine.incidents import Incidents
+from stackhub.engine.inforce import InForce
+from stackhub.engine.jumps import Jumps, reckon
+from stackhub.engine.keeper import RunKeeper, Surroundings
+from stackhub.engine.lanes import Lanes
+from stackhub.engine.opening import Place
+from stackhub.engine.scheduler import Scheduler
+from stackhub.engine.tenure import Tenure
+from stackhub.engine.work import Work
+from stackhub.launch import host_id
+from stackhub.model.ids import Ids
+from stackhub.model.run import OpenRun, RunState
+from stackhub.model.step import Step, StepState
+from stackhub.store import configure, queries
+from stackhub.store.lanes import HOST, TIME
+from stackhub.store.store import Store
+
+
+async def assembled(
+    configuration: Configuration,
+    store: Store,
+    environ: Mapping[str, str],
+    state: Path,
+    clock: Believed,
+    ids: Ids,
+    group: TaskGroup,
+    *,
+    mute: bool,
+) -> Engine:
+    """Return the engine, its instances open and its lanes taken; its loops are for the caller to start."""
+    alone = store.alone
+    mine = "" if alone else await in_thread(host_id, state)
+    installation = await store.call(lambda connection: configure.name_installation(connection, ids.name()))
+    contact = configuration.hub.public_url or ""
+    in_force = InForce(configuration)
+    board = Board(store, clock, in_force.rules, group)
+    voice = Voice(installation=installation, source="stackhub")
+    incidents = Incidents(clock, ids, voice, in_force.routes, mute=mute, alone=alone)
+    births = Births(board, clock, ids, alone=alone)
+    hosts = Hosts(mine)
+    tenure = Tenure(store, clock, mine or ids.name(), alone=alone)
+    scheduler = Scheduler(store, board, births, in_force, clock, tenure)
+    work = Work(store, in_force, environ)
+    place = Place(
+        store=store,
+        board=board,
+        incidents=incidents,
+        in_force=in_force,
+        work=work,
+        clock=clock,
+        ids=ids,
+        directory=configuration.directory,
+        state=state,
+        contact=contact,
+        tenure=tenure,
+        hosts=hosts,
+    )
+    lanes = Lanes(place, group)
+    around = Surroundings(
+        tenure=tenure,
+        hosts=hosts,
+        downstream=in_force.downstream,
+        rules=in_force.rules,
+        following=scheduler.following,
+        ring=lanes.ring_outboxes,
+        contact=contact,
+    )
+    keeper = RunKeeper(store, board, incidents, births, clock, around, group)
+    board.attach(keeper)
+    deadlines = Deadlines(store, incidents, in_force, clock, tenure, ring=lanes.ring_outboxes, contact=contact)
+    abreast = Abreast(
+        store=store,
+        board=board,
+        incidents=incidents,
+        in_force=in_force,
+        scheduler=scheduler,
+        hosts=hosts,
+        clock=clock,
+        admit=keeper.admit,
+        ring=lanes.ring_outboxes,
+    )
+    board.on_moved.append(_ringer(board, lanes, deadlines, abreast))
+    commands = Commands(
+        store=store,
+        board=board,
+        births=births,
+        incidents=incidents,
+        in_force=in_force,
+        scheduler=scheduler,
+        work=work,
+        clock=clock,
+        ids=ids,
+        installation=installation,
+        ring=lanes.ring_outboxes,
+    )
+    engine = Engine(
+        store=store,
+        board=board,
+        incidents=incidents,
+        in_force=in_force,
+        scheduler=scheduler,
+        deadlines=deadlines,
+        lanes=lanes,
+        tenure=tenure,
+        abreast=abreast,
+        commands=commands,
+        jumps=Jumps(
+            clock, store, board, tenure.epochs.keys, lanes.measures, partial(_ring_all, lanes, scheduler, deadlines)
+        ),
+        clock=clock,
+        group=group,
+        installation=installation,
+        started_at=clock.now(),
+    )
+    await tenure.take([TIME] if alone else [TIME, f"{HOST}{mine}"])
+    if alone:
+        await store.call(partial(reckon, now=clock.now()))
+    await incidents.reload(store)
+    found = await store.read(queries.open_runs)
+    await engine.apply(configuration)
+    for open_run in found:  # alone: the lock was free, so no call of a hub before us is under way
+        board.adopt(_survivor(open_run, clock.now()) if alone else open_run)
+    await lanes.tidy()
+    lanes.take_over()
+    if alone:
+        await engine.keep_time()
+    return engine
+
+
+def _survivor(open_run: OpenRun, now: datetime) -> OpenRun:
+    """Take over a run of a hub that is known to be dead."""
+    steps = {
+        name: _dead_call(step, now) if step.state is StepState.STARTING else step
+        for name, step in open_run.steps.items()
+    }
+    return OpenRun(run=open_run.run, pipeline=open_run.pipeline, steps=steps)
+
+
+def _dead_call(step: Step, now: datetime) -> Step:
+    return replace(step, due=None, call_deadline=min(step.call_deadline or now, now))
+
+
+def _ringer(
+    board: Board, lanes: Lanes, deadlines: Deadlines, abreast: Abreast
+) -> Callable[[OpenRun, Sequence[Step]], None]:
+    def ring(open_run: OpenRun, changed: Sequence[Step]) -> None:
+        names = {step.instance for step in changed}
+        if open_run.pipeline.max_active is not None:  # a place may have become free for a step of any lane
+            others = (step for other in board.runs(open_run.run.pipeline) for step in other.steps.values())
+            names |= {step.instance for step in others if step.state is StepState.READY}
+        for name in names:
+            lanes.ring(name)
+        if open_run.run.version <= 1:
+            deadlines.bell.ring()
+        if open_run.run.state is RunState.QUEUED:  # it may be its turn, and ours to say so
+            abreast.bell.ring()
+
+    return ring
+
+
+def _ring_all(lanes: Lanes, scheduler: Scheduler, deadlines: Deadlines) -> None:
+    for name in lanes.open:
+        lanes.ring(name)
+    lanes.ring_outboxes()
+    scheduler.bell.ring()
+    deadlines.bell.ring()

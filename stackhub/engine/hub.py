@@ -1,0 +1,114 @@
+"""The engine as those see it who show its parts or ask things of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+import anyio
+from anyio.abc import TaskGroup
+
+from stackhub.clock import Clock
+from stackhub.config.read import Configuration
+from stackhub.engine.abreast import Abreast
+from stackhub.engine.board import Board
+from stackhub.engine.commands import Commands
+from stackhub.engine.deadlines import Deadlines
+from stackhub.engine.incidents import UNDELIVERED, Incidents
+from stackhub.engine.inforce import InForce
+from stackhub.engine.jumps import Jumps
+from stackhub.engine.lanes import Lanes
+from stackhub.engine.scheduler import Scheduler
+from stackhub.engine.tenure import Tenure
+from stackhub.store import configure, queries
+from stackhub.store.store import Store
+
+STALE: Final = timedelta(seconds=30)
+
+
+@dataclass(slots=True, kw_only=True)
+class Engine:
+    """The parts at work, for those that show them or ask things of them."""
+
+    store: Store
+    board: Board
+    incidents: Incidents
+    in_force: InForce
+    scheduler: Scheduler
+    deadlines: Deadlines
+    lanes: Lanes
+    tenure: Tenure
+    abreast: Abreast
+    commands: Commands
+    jumps: Jumps
+    clock: Clock
+    group: TaskGroup  # what runs in it lives until the hub leaves
+    installation: str
+    started_at: datetime
+    revision: int = 0
+    beat: datetime | None = None  # of the loop; `/readyz` looks at it
+    refused: str = ""  # why the newest edit of the configuration is not in force
+    faults: Mapping[str, str] = field(default_factory=dict)
+
+    async def apply(self, configuration: Configuration) -> configure.Applied:
+        """Put a configuration in force. What a run is doing follows the pipeline as it was when the run began."""
+        now = self.clock.now()
+        applied = await self.store.call(lambda connection: configure.apply(connection, configuration.pipelines, now))
+        self.in_force.configuration = configuration
+        self.in_force.known = await self.store.read(queries.pipelines)
+        self.revision = applied.revision
+        await self.scheduler.load()
+        await self.lanes.bring_to(configuration.instances)
+        self.board.refresh()
+        await self._close_retired()
+        self.refused = ""
+        return applied
+
+    async def keep_time(self) -> None:
+        """Take up what one hub does for all: what was asked for and not obeyed, what waits for its turn."""
+        if not self.tenure.alone:
+            await self.abreast.look()
+        for pipeline in sorted({open_run.run.pipeline for open_run in self.board.runs()}):
+            await self.abreast.admit(pipeline)
+        await self.scheduler.recover()
+        await self.commands.obey_kept()
+
+    async def _close_retired(self) -> None:
+        for key in list(self.incidents.open):
+            kind, _, name = key.partition(":")
+            gone = kind == "pipeline" and self.in_force.active(name) is None
+            if gone or (f"{kind}:" == UNDELIVERED and name and name not in self.in_force.route_ids()):
+                await self.incidents.close(key, "no longer configured", self.store)
+                self.lanes.ring_outboxes()
+
+    def show_pulse(self) -> None:
+        """Show that the loop goes round."""
+        self.beat = self.clock.now()
+
+    def unready(self) -> str:
+        """Say why this hub is not ready to be relied on; "" when it is."""
+        if self.store.ailing:
+            return f"the store is away: {self.store.ailing}"
+        if self.beat is None or self.clock.now() - self.beat > STALE:
+            return "the loop is stale"
+        for name, held in self.lanes.open.items():
+            if held.gate.lost and self.tenure.alone:  # one of several only hands it over
+                return f"the lane of {name} is lost: {held.gate.lost}"
+            if held.outbox is not None and (held.outbox.beat is None or self.clock.now() - held.outbox.beat > STALE):
+                return f"the outbox of {name} is stale"
+        return ""
+
+    async def drained(self, seconds: float) -> int:
+        """Wait until every message that falls due within ``seconds`` has been told; return how many have not.
+
+        A message that failed once is due again in a moment, and is waited for as well.
+        """
+        until = self.clock.now() + timedelta(seconds=seconds)
+        with anyio.move_on_after(seconds):
+            while await self._due_messages(until):
+                self.lanes.ring_outboxes()
+                await self.board.crier.wait(0.2)
+        return await self._due_messages(until)
+
+    async def _due_messages(self, until: datetime) -> int:
+        return await self.store.read(lambda connection: queries.due_messages(connection, until))
