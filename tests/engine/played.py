@@ -109,6 +109,7 @@ class Account:
         self.broken: BaseException | None = None  # every call fails with this
         self.stumbles: dict[str, Any] = {}  # what polls say of jobs of something: an error is raised by the whole poll
         self.hears = lambda message, receipt, doubt: None
+        self.hanging: dict[str, Stuck] = {}  # channels of a notifier that does not answer there
         self.spy = lambda job: None  # sees the jobs that `prepare` is handed
         self.gated = False  # calls pass the hub's gate, as those of a connector that uses `wire` do
         self.opened = 0
@@ -166,15 +167,19 @@ class Account:
                 effect()
                 raise error
             case Stuck():
-                reaction.reached.set()
-                self.world.stuck += 1
-                try:
-                    await reaction.go.wait()
-                finally:
-                    self.world.stuck -= 1
+                await self.hang(reaction)
             case Say(answer=answer):
                 return answer
         return effect()
+
+    async def hang(self, stuck):
+        """Hang until it is let go."""
+        stuck.reached.set()
+        self.world.stuck += 1
+        try:
+            await stuck.go.wait()
+        finally:
+            self.world.stuck -= 1
 
 
 class World:
@@ -318,10 +323,13 @@ class PlayedNotifier:
 
     async def deliver(self, message, receipt, key, *, doubt):
         self.account.hears(message, receipt, doubt)
+        if (hanging := self.account.hanging.get(getattr(message.route, "channel", ""))) is not None:
+            await self.account.hang(hanging)
 
         def send():
             seen = self.account.sent.get(key)
-            if seen is None or (self.promise is not Promise.ONCE and not doubt):
+            again = self.promise is Promise.AT_LEAST_ONCE or (self.promise is Promise.LOOKED_UP and not doubt)
+            if seen is None or again:
                 self.account.order.append((message.part.value, message.event.value, message.title))
             if seen is None:
                 self.account.sent[key] = Sent(key, message)
@@ -386,7 +394,7 @@ class Connector:
 
 
 def connectors(world) -> dict[str, Connector]:
-    """``tap`` loads, ``mill`` builds; ``bell`` is live, ``horn`` an alarm, ``post`` plain."""
+    """``tap`` loads, ``mill`` builds; ``bell`` and ``desk`` are live, ``horn`` an alarm, ``post`` plain."""
     extract, other = Role.EXTRACT, Role.OTHER
     hasty = _operation(StartIs.KEYED, other)
     tap = {
@@ -409,6 +417,7 @@ def connectors(world) -> dict[str, Connector]:
         Connector(world, "tap", tap),
         Connector(world, "mill", mill),
         Connector(world, "bell", notifier=(Speaks.LIVE, Promise.ONCE)),
+        Connector(world, "desk", notifier=(Speaks.LIVE, Promise.LOOKED_UP)),
         Connector(world, "horn", notifier=(Speaks.ALARM, Promise.ONCE)),
         Connector(world, "post", notifier=(Speaks.PLAIN, Promise.AT_LEAST_ONCE)),
     )
