@@ -44,6 +44,8 @@ class Readers:
                     log.error("the database cannot be read, waiting for it", reason=str(err))  # noqa: TRY400 - no bug of ours
                 self.ailing = str(getattr(err, "orig", None) or err)
             else:
+                if self.ailing:
+                    log.info("the database can be read again", was=self.ailing)
                 self.ailing = ""
                 return found
             await anyio.sleep(self._again)

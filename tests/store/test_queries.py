@@ -12,7 +12,7 @@ from sqlalchemy import event
 from store.ground import new_run
 
 from stackhub.contract import Landing, Node, NodeState
-from stackhub.engine import commands, deadlines, outbox
+from stackhub.engine import commands, deadlines, mail
 from stackhub.model.ids import Ids
 from stackhub.model.incident import Facet, Incident, Knows
 from stackhub.model.pipeline import Told
@@ -234,7 +234,7 @@ HOT = [
     (partial(queries.events, run_id="R1"), "event_of_run"),
     (partial(queries.old_runs, before=T0), "run_ended"),
     (partial(queries.usual, pipeline="shop"), "run_of_pipeline"),
-    (partial(outbox._look, instance="slack", now=T0), "outbox_pending"),
+    (partial(mail.look, instance="slack", now=T0), "outbox_pending"),
     (commands.unobeyed, "command_open"),
     (partial(deadlines._due, until=T0), "deadline_open"),
     (deadlines._next, "deadline_open"),
