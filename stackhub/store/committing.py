@@ -112,17 +112,23 @@ class Committer:
                 elif away(err):
                     self._ail(err)
                     yield
-                elif len(part) > 1:
-                    middle = len(part) // 2
-                    self._waiting[-1:] = [part[middle:], part[:middle]]
                 else:
-                    self._waiting.pop()
-                    self._tell([(part[0].future, _told(err), None)])
+                    self._blame(part, err)
             else:
                 self._began = None
                 self._recover()
                 self._waiting.pop()
                 self._tell([(item.future, None, result) for item, result in zip(part, results, strict=True)])
+
+    def _blame(self, part: Sequence[Work], err: Exception) -> None:
+        """Look for the guilty in each half of a part, or tell the one that is."""
+        self._seal.lift()  # there was an answer
+        if len(part) > 1:
+            middle = len(part) // 2
+            self._waiting[-1:] = [part[middle:], part[:middle]]
+        else:
+            self._waiting.pop()
+            self._tell([(part[0].future, _told(err), None)])
 
     def give_up(self) -> None:
         """Tell everyone in the group under way that the database is away."""

@@ -14,6 +14,7 @@ from store.proxy import line_to
 from stackhub.store import tables as t
 from stackhub.store import transaction as tx
 from stackhub.store.committing import Apply, Call, Committer
+from stackhub.store.compiled import Compiled
 from stackhub.store.seal import KEPT, Seal
 
 
@@ -73,7 +74,7 @@ async def test_what_another_writer_commits_meanwhile_proves_nothing_about_ours(s
 
     def commit_too():
         with other.begin() as connection:
-            Seal().put(connection, [])
+            Seal().put(connection, Compiled(other.dialect), [])
 
     cuts = cutting((await ready(store)).engine, came_through=True, meanwhile=commit_too)
     await apply_both(store)
@@ -172,7 +173,7 @@ def test_reading_back_waits_for_a_commit_that_is_still_under_way(postgres, serve
     engine, seal, found = opened(server_url), Seal(), []
     busy = engine.connect()
     transaction = busy.begin()
-    seal.put(busy, ["result"])
+    seal.put(busy, Compiled(engine.dialect), ["result"])
 
     def read_back():
         with engine.connect() as connection:
