@@ -5,6 +5,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
+from msgspec import structs
+
 from stackhub.errors import Problem, Refused
 from stackhub.model.pipeline import Pipeline, Task
 from stackhub.model.run import Interval, OpenRun, Run, Trigger
@@ -72,7 +74,7 @@ def retry(
             steps[task.name] = _over(steps[task.name], StepState.SKIPPED, now, f"skipped: {skip[task.name]}")
         elif done is not None and not from_start and _stands(task, done, old.pipeline, steps):
             steps[task.name] = _carried(steps[task.name], done)
-    return replace(made, run=replace(made.run, retry_of=old.run.id), steps=steps)
+    return structs.replace(made, run=structs.replace(made.run, retry_of=old.run.id), steps=steps)
 
 
 def _stands(task: Task, done: Step, before: Pipeline, steps: Mapping[str, Step]) -> bool:
@@ -89,11 +91,11 @@ def _work(task: Task) -> tuple[Any, ...]:
 
 
 def _over(step: Step, state: StepState, now: datetime, note: str) -> Step:
-    return replace(step, state=state, ended_at=now, note=note)
+    return structs.replace(step, state=state, ended_at=now, note=note)
 
 
 def _carried(step: Step, done: Step) -> Step:
-    return replace(
+    return structs.replace(
         step,
         state=done.state,
         ended_at=done.ended_at,

@@ -1,9 +1,11 @@
 """How an attempt ends: tried again, failed, let go, cancelled. Pure, as everything in `decide`."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Final
+
+from msgspec.structs import replace
 
 from stackhub.contract import StartIs
 from stackhub.model.pipeline import OnTimeout, Retries, Task

@@ -4,9 +4,10 @@ A wait, a timeout, a doubt are lengths of time, kept as times of day. They move 
 for a clock set back, and none over at once for one set forward. A time that the vendor has named stays as it is.
 """
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
+
+from msgspec.structs import replace
 
 from stackhub.model.step import TERMINAL, Step, StepState
 
@@ -19,4 +20,4 @@ def shifted(step: Step, by: timedelta) -> Step:
         return step
     names = MEASURED if step.state is StepState.DEFERRED and not step.stop else (*MEASURED, "due")
     moved: dict[str, datetime] = {name: at + by for name in names if (at := getattr(step, name)) is not None}
-    return replace(step, **moved) if moved else step  # type: ignore[arg-type]  # each of them is a time
+    return replace(step, **moved) if moved else step

@@ -6,9 +6,11 @@ A run ends if and only if all its steps have.
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
+
+from msgspec.structs import replace
 
 from stackhub.decide.ends import Rule
 from stackhub.decide.jump import shifted

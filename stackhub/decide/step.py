@@ -9,10 +9,12 @@ What was heard is an answer or an error, from one verb of its connector. The rul
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from stackhub.contract import (
     Absent,

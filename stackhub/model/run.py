@@ -7,13 +7,17 @@ A run ends if and only if all its steps have. Its ``version`` grows with every d
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Self
 
+from msgspec import field
+from msgspec.structs import replace
+
 from stackhub.model.pipeline import Pipeline
 from stackhub.model.step import Step
+from stackhub.model.value import Value
 
 
 class RunState(StrEnum):
@@ -57,8 +61,7 @@ class Interval:
     end: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(Value, frozen=True, kw_only=True, omit_defaults=True):
     """One execution. Immutable: every change is a new Run from `move` or `dataclasses.replace`."""
 
     id: str
@@ -88,8 +91,7 @@ class Run:
         return replace(self, state=to, **changes)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenRun:
+class OpenRun(Value, frozen=True, kw_only=True):
     """A run with all that a decision about it needs: the pipeline as it was when the run began, and every step."""
 
     run: Run

@@ -13,12 +13,15 @@ a trace of what it was about to do. A step that started is looked for before it 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, Self
 
+from msgspec import field
+from msgspec.structs import replace
+
 from stackhub.model.landing import Landing
+from stackhub.model.value import Value
 
 
 class StepState(StrEnum):
@@ -94,8 +97,7 @@ class Stop(StrEnum):
     SKIP = "skip"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Value, frozen=True, kw_only=True, omit_defaults=True):
     """One task of one run. Immutable: every change is a new Step from `move`."""
 
     run: str

@@ -63,9 +63,17 @@ def run_moved(run: Run, was: int) -> Op:
 
 def step_moved(step: Step) -> Op:
     """Keep a step as it is now."""
-    row = _step(step)
-    changes = {f"n_{name}": row[name] for name in ("state", "began_at", "ended_at", "data")}
-    return Op(tx.STEP_MOVED, {"b_run": step.run, "b_task": step.task, **changes})
+    return Op(
+        tx.STEP_MOVED,
+        {
+            "b_run": step.run,
+            "b_task": step.task,
+            "n_state": step.state.value,
+            "n_began_at": maybe_micros(step.began_at),
+            "n_ended_at": maybe_micros(step.ended_at),
+            "n_data": dump(step),
+        },
+    )
 
 
 def _step(step: Step) -> dict[str, Any]:

@@ -3,11 +3,11 @@
 import os
 import tempfile
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
+from msgspec.structs import replace
 from row import Row
 
 from stackhub.decide import create
