@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Final, Protocol
 
 import anyio
+from anyio.abc import TaskStatus
 
 from stackhub.cli import asking
 from stackhub.cli.progress import Screen
@@ -85,9 +86,10 @@ class Keys:
         """Whether we are to go, and the run to go on."""
         return self.terminated or self.pressed > int(self.cancels)
 
-    async def listen(self) -> None:
+    async def listen(self, *, task_status: TaskStatus[None]) -> None:
         """Count, until cancelled."""
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            task_status.started()
             async for which in signals:
                 self.terminated = self.terminated or which == signal.SIGTERM
                 self.pressed += which == signal.SIGINT

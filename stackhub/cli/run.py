@@ -69,7 +69,7 @@ async def stay(source: Remote, out: Console, zone: str, pipeline: str, keys: Key
     reader = source.reader
     usual = reader(partial(queries.usual, pipeline=pipeline))
     async with anyio.create_task_group() as group:
-        group.start_soon(keys.listen)
+        await group.start(keys.listen)
         with progress.screen(out, zone, usual) as screen:
             found, how = await follow(source, screen, keys)
         group.cancel_scope.cancel()
@@ -117,7 +117,7 @@ async def _here(
         attend(configuration, store, environ, state=hub.state_dir, schedule=False) as engine,
         anyio.create_task_group() as group,
     ):
-        group.start_soon(keys.listen)
+        await group.start(keys.listen)
         _tell_others(engine, "", out, "found open, and attended as well")
         made = await engine.commands.submit(wish.kind, wish.args, asking.somebody())
         accepted(Done(result=made))
