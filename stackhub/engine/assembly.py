@@ -133,7 +133,7 @@ async def assembled(
         installation=installation,
         started_at=clock.now(),
     )
-    await tenure.take([TIME] if alone else [TIME, f"{HOST}{mine}"])
+    await tenure.want(*([TIME] if alone else [TIME, f"{HOST}{mine}"]))
     if alone:
         await store.call(partial(reckon, now=clock.now()))
     await incidents.reload(store)

@@ -100,13 +100,18 @@ class LaneGate:
             self._tokens += 1
             raise
 
+    @property
+    def lapsed(self) -> bool:
+        """Whether our lease has passed: the lane may be another hub's by now."""
+        return self._clock.since_boot() >= self.lease_until()
+
     def check_lease(self) -> None:
         """See that the lane is ours in this moment: the last thing before anything is sent or spawned.
 
         Raises:
             LostLane: it is not, or we have not been able to renew it in time.
         """
-        if self.lost or self._clock.since_boot() >= self.lease_until():
+        if self.lost or self.lapsed:
             raise LostLane(f"lane {self._instance}: {self.lost or 'the lease has passed'}; nothing is sent")
 
     def _check(self) -> None:

@@ -90,6 +90,8 @@ class Lane:
         if not steps or self.leaving or self.gate.lost:
             self._next_sweep = self._next_sweep if steps else None
             return IDLE
+        if self.gate.lapsed and not self.standby:
+            return NAP
         held = self._held_until(now)
         if held is not None:
             return min(max((held - now).total_seconds(), 0.0), NAP)

@@ -107,7 +107,7 @@ class Outbox:
         self._begun = set(self.busy.keys())  # what is read of these may be told already when it has been read
         due, following, self.undelivered = await self.store.read(partial(look, instance=self.instance, now=now))
         self._read = [waiting for waiting in due if waiting.order not in self._begun]
-        if rest > 0 or self.leaving or self.gate.lost:
+        if rest > 0 or self.leaving or self.gate.lost or self.gate.lapsed:
             return min(rest or LOOK, LOOK)
         self._begin(group)
         return LOOK if following is None else min(max((following - now).total_seconds(), 0.0), LOOK)

@@ -34,6 +34,7 @@ class Tenure:
         self._clock = clock
         self._owner = owner
         self._until: dict[str, float] = {}
+        self._wanted: tuple[str, ...] = ()
         self._look = ENDLESS if alone else RENEW.total_seconds()
 
     def until(self, name: str) -> float:
@@ -91,11 +92,17 @@ class Tenure:
                 log.warning("a lane is lost", instance=name, reason="another hub has taken it")
                 self.drop(name)
 
+    async def want(self, *names: str) -> None:
+        """Take lanes that belong to no instance, now or once they are free."""
+        self._wanted = names
+        await self.take(names)
+
     async def run(self) -> None:
         """Renew until cancelled."""
         while not self.alone:
             await anyio.sleep(RENEW.total_seconds())
             await self.renew()
+            await self.take(self._wanted)
 
     async def give_back(self, tokens: Mapping[str, float]) -> None:
         """Give every lane back, with what is left of its rate."""

@@ -36,6 +36,7 @@ from stackhub.contract import (
     StartIs,
     Unsure,
 )
+from stackhub.launch import host_id
 
 OK = Finished(outcome=Outcome.OK)
 FAILED = Finished(outcome=Outcome.FAILED, note="it broke", retryable=False)
@@ -111,6 +112,7 @@ class Account:
         self.hears = lambda message, receipt, doubt: None
         self.hanging: dict[str, Stuck] = {}  # channels of a notifier that does not answer there
         self.spy = lambda job: None  # sees the jobs that `prepare` is handed
+        self.hosted = False  # its jobs are processes: each runs on the host of the hub that started it
         self.gated = False  # calls pass the hub's gate, as those of a connector that uses `wire` do
         self.opened = 0
         self.will_not_open: BaseException | None = None
@@ -241,7 +243,10 @@ class PlayedJobs:
 
     async def prepare(self, job):
         self.account.spy(job)
-        return await self.account.call("prepare", _what(job), lambda: {"last": len(self.account.jobs)})
+        return await self.account.call("prepare", _what(job), lambda: {"last": len(self.account.jobs), **self._here()})
+
+    def _here(self):
+        return {"host": host_id(self.context.state)} if self.account.hosted else {}
 
     async def start(self, job, baseline, key):
         return await self.account.call("start", _what(job), lambda: self._begin(job, key))
@@ -258,13 +263,14 @@ class PlayedJobs:
         if same is not None:
             return {"job": same.id, "joined": same.key != key, "url": f"https://vendor/{same.id}"}
         made = account.begin(what, key)
-        return {"job": made.id, "url": f"https://vendor/{made.id}"}
+        return {"job": made.id, "url": f"https://vendor/{made.id}", **self._here()}
 
     async def poll(self, handles):
         return await self.account.call("poll", len(handles), lambda: [self._look(handle) for handle in handles])
 
     def _look(self, handle):
         job = next((one for one in self.account.jobs if one.id == handle.get("job")), None)
+        assert self.account.hosted is False or handle["host"] == host_id(self.context.state), "another host's job"
         if job is None:
             return Missing(note="never heard of it")
         stumble = self.account.stumbles.get(job.what)
