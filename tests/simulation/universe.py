@@ -68,7 +68,7 @@ SPINS = 200_000  # callbacks at one instant: beyond that, somebody goes round an
 def unhurried(look: timedelta) -> Iterator[None]:
     """Let idle loops look less often."""
     seconds = look.total_seconds()
-    modules = [(one, name) for one in LOOKING for name in ("LOOK", "PULSE", "IDLE") if hasattr(one, name)]
+    modules = [(one, name) for one in LOOKING for name in ("LOOK", "PULSE", "IDLE", "NAP") if hasattr(one, name)]
     kept = [(one, name, getattr(one, name)) for one, name in modules]
     defaults = commands.watch_inbox.__defaults__
     for module, name, _ in kept:
