@@ -50,7 +50,7 @@ def _tables_agree(oracle: Oracle) -> None:
         if row["run"] not in oracle.runs:
             raise Violation(3, f"step {row['run']}.{row['task']} is of no run")
         data = json.loads(row["data"])
-        if (data["state"], row["state"]) != (row["state"], oracle.runs[row["run"]].steps[row["task"]].state):
+        if (data.get("state", row["state"]), row["state"]) != (row["state"], oracle.runs[row["run"]].steps[row["task"]].state):
             raise Violation(3, f"step {row['run']}.{row['task']} contradicts itself")
         if row["state"] in OVER and data.get("ended_at") is None:
             raise Violation(3, f"step {row['run']}.{row['task']} is over and has no end")

@@ -63,8 +63,8 @@ class FarEnds:
             left = bucket.take(call.at)
             if call.waits and left < -FULL:
                 raise Violation(6, f"{account.name} was called above its rate ({call.verb} {call.what}, {left:.2f})")
-        rest = oracle.rests.get(account.name)
-        if rest is not None and oracle.hub_now() < rest - A_MOMENT:
+        rest, jumped = oracle.rests.get(account.name, (None, 0))
+        if rest is not None and jumped == oracle.town.jumped and oracle.hub_now() < rest - A_MOMENT:
             raise Violation(6, f"{account.name} was called at {oracle.hub_now()}, before its {rest} ({call.verb})")
         if account.alone is not None:
             until, life, jumped = account.alone
@@ -78,7 +78,7 @@ class FarEnds:
         run_id, task, serial = call.key.split(".")
         run = self._oracle.runs[run_id]
         step = run.steps[task]
-        if step.state != "starting" or step.data["serial"] != int(serial):
+        if step.state != "starting" or step.data.get("serial", 1) != int(serial):
             raise Violation(2, f"{call.key} was started while the store says {step.state} {step.data['serial']}")
         for need in self._oracle.needs(run, task):
             if run.steps[need].state not in GOES_ON:

@@ -73,7 +73,7 @@ class Oracle:
         self.ticks: dict[tuple[str, str], dict[int, tuple[str, str | None]]] = defaultdict(dict)
         self.outbox: dict[tuple[str, str], tuple[str, int]] = {}  # (incident|route, seq.part) -> state, doubt
         self.keys: dict[str, tuple[str, str]] = {}  # of a message -> its place in the outbox
-        self.rests: dict[str, datetime] = {}  # instance -> not before
+        self.rests: dict[str, tuple[datetime, int]] = {}  # instance -> not before, and how often a clock had been set
         self.paused: dict[str, datetime | None] = {}
         self.retired: set[str] = set()
         self.pipelines: dict[str, str] = {}  # of each its snapshot
@@ -111,7 +111,7 @@ class Oracle:
                 case "deadline" if change.act != "delete":
                     self._deadline(change, late)
                 case "lane" if change.new is not None and change.new != change.old:
-                    self.rests[change.one] = instant(change.new)
+                    self.rests[change.one] = instant(change.new), self.town.jumped
                 case "pipeline":
                     self._pipeline(change)
                 case _:
@@ -185,7 +185,7 @@ class Oracle:
         key = f"pipeline:{run.data['pipeline']}"
         if run.state == "succeeded" and run.whole and key in self.open:
             until = moment(run.data["interval"]["end"])
-            for kind, facet in self.incidents[self.open[key]]["facets"].items():
+            for kind, facet in self.incidents[self.open[key]].get("facets", {}).items():
                 covers = moment(facet.get("covers"))
                 if covers is None or (until is not None and covers <= until):
                     raise Violation(4, f"run {run_id} has succeeded, and {key} is still {kind}")
@@ -243,7 +243,7 @@ class Oracle:
         key = f"pipeline:{pipeline}"
         if kind == "late" and pipeline in self.retired:
             return  # nobody waits for it any more
-        if key not in self.open or kind not in self.incidents[self.open[key]]["facets"]:
+        if key not in self.open or kind not in self.incidents[self.open[key]].get("facets", {}):
             raise Violation(4, f"{what} of {pipeline} is {kind}, and no open incident says so")
 
     def _incident(self, change: Change) -> None:
@@ -255,7 +255,7 @@ class Oracle:
             return
         if self.open.setdefault(change.two, change.one) != change.one:
             raise Violation(4, f"{change.two} has two open incidents")
-        if not found["facets"]:
+        if not found.get("facets", {}):
             raise Violation(4, f"incident {change.one} is open about nothing")
 
     def _message(self, change: Change) -> None:

@@ -14,7 +14,7 @@ BEFORE = timedelta(days=8)  # in which a tick before another is looked for
 def between(spec: str, anchor: datetime, after: datetime, until: datetime) -> list[datetime]:
     """Return the ticks of a schedule in (after, until]."""
     schedule = json.loads(spec)
-    if not schedule["cron"]:
+    if not schedule.get("cron"):
         every = timedelta(seconds=float(schedule["every"].removeprefix("PT").removesuffix("S")))
         nth = max((after - anchor) // every + 1, 1)
         found = []
@@ -24,7 +24,7 @@ def between(spec: str, anchor: datetime, after: datetime, until: datetime) -> li
         return found
     first = after.replace(second=0, microsecond=0) + MINUTE
     last = until.replace(second=0, microsecond=0)
-    return cron_ticks(schedule["cron"], schedule["timezone"], first, last) if first <= last else []
+    return cron_ticks(schedule.get("cron"), schedule.get("timezone", "UTC"), first, last) if first <= last else []
 
 
 def check(oracle: Oracle) -> None:
@@ -69,7 +69,7 @@ def _check_interval(oracle: Oracle, seen: SeenRun, spec: str, at: int) -> None:
         raise Violation(5, f"a run of {seen.data['pipeline']} for the tick at {tick} stands for {start} to {end}")
     anchors = [instant(life["anchor"]) for life in oracle.schedules[seen.data["pipeline"], spec]]
     schedule = json.loads(spec)
-    if schedule["cron"]:
+    if schedule.get("cron"):
         before = between(spec, anchors[0], tick - BEFORE, tick - MINUTE)
         wanted = before[-1:] or [start]
     else:

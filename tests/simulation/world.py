@@ -34,6 +34,7 @@ MEMORY = Path("/dev/shm")
 SOON = timedelta(minutes=5)  # until what was not there, or not good, is looked at again
 SELDOM = 20  # events between looks at tables into which no hub says that it has written
 SLICE = timedelta(minutes=20)
+QUIET = 900.0  # seconds between looks, then
 PATIENCE = timedelta(hours=60)  # in which all must have come to rest
 LOOKS = ("LOOK", "NAP", "IDLE", "PULSE")  # what the engine calls the seconds between looks
 
@@ -118,7 +119,10 @@ class World:
         self.oracle = Oracle(self.reader, self.town, self.hub_now)
         self.far_ends = FarEnds(self.oracle)
         self.crowd = Crowd(self.oracle, database_file, self.hub_now)
+        gone = {person.what.get("instance") for person in spec.people}  # and without a file, the defaults hold
         for name, given in spec.instances.items():
+            if name in gone:
+                continue
             bears = {key: float(given.get(key, Played.model_fields[key].default)) for key in ("rate", "burst")}
             self.far_ends.bears(name, **bears)
 
@@ -143,8 +147,9 @@ class World:
             at(timedelta(seconds=other.at), lambda o=other: self.town[o.instance].begin(o.what, "", "sync", o.turn))
         self._begin()
         self.universe.run_until(spec.lasts, self.look)
-        self._make_well()
-        self._come_to_rest()
+        with paced(max(spec.looks, QUIET)):
+            self._make_well()
+            self._come_to_rest()
         return self._told()
 
     def look(self) -> None:
@@ -255,7 +260,7 @@ class World:
         self.universe.run_until(by, self.look)
 
     def _come_to_rest(self) -> None:
-        slack = timedelta(seconds=self.spec.looks * 2) + SOON
+        slack = timedelta(seconds=QUIET * 2) + SOON
         passed = timedelta()
         while waiting := afterwards.unquiet(self.oracle, slack):
             if passed > PATIENCE:
