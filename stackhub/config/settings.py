@@ -69,6 +69,8 @@ class HubSettings(Settings):
     """The instance that is told when a route cannot deliver; None: any other notifier."""
     grace: Duration = timedelta(seconds=10)
     """From SIGTERM to exit."""
+    lease: Duration = timedelta(seconds=15)
+    """How long one of several hubs may be silent before the others take over what it attends."""
     retention: Duration = timedelta(days=90)
     """How long runs and what they said are kept."""
     log_max: Size = 50_000_000
@@ -91,6 +93,13 @@ class HubSettings(Settings):
     def _is_some_time(cls, length: timedelta) -> timedelta:
         if length <= timedelta():
             raise ValueError("should be longer than nothing")
+        return length
+
+    @field_validator("lease")
+    @classmethod
+    def _can_be_renewed(cls, length: timedelta) -> timedelta:
+        if not timedelta(seconds=3) <= length <= timedelta(minutes=10):
+            raise ValueError("should be from 3s to 10m: it is renewed at each third of it")
         return length
 
     @field_validator("log_max")

@@ -59,7 +59,7 @@ async def assembled(
     incidents = Incidents(clock, ids, voice, in_force.routes, mute=mute, alone=alone)
     births = Births(board, clock, ids, alone=alone)
     hosts = Hosts(mine)
-    tenure = Tenure(store, clock, mine or ids.name(), alone=alone)
+    tenure = Tenure(store, clock, mine or ids.name(), lease=None if alone else configuration.hub.lease)
     scheduler = Scheduler(store, board, births, in_force, clock, tenure)
     work = Work(store, in_force, environ)
     place = Place(

@@ -5,6 +5,7 @@ from before it asked, so that it ends here no later than in the database, whatev
 """
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -19,15 +20,16 @@ from stackhub.store.lanes import Taken
 from stackhub.store.store import Store
 
 log = structlog.get_logger()
-RENEW: Final = lanes.LEASE / 3
+THIRDS: Final = 3  # of a lease: it is renewed after one
 ENDLESS: Final = float("inf")
 
 
 class Tenure:
     """The lanes of this hub."""
 
-    def __init__(self, store: Store, clock: Clock, owner: str, *, alone: bool) -> None:
-        self.alone = alone
+    def __init__(self, store: Store, clock: Clock, owner: str, *, lease: timedelta | None) -> None:
+        """``lease`` None: the hub is alone."""
+        self.alone = lease is None
         self.epochs: dict[str, int] = {}
         self.changed = Crier()  # cries when a lane is gained or lost
         self._store = store
@@ -35,7 +37,8 @@ class Tenure:
         self._owner = owner
         self._until: dict[str, float] = {}
         self._wanted: tuple[str, ...] = ()
-        self._look = ENDLESS if alone else RENEW.total_seconds()
+        self._lease = lease or timedelta()
+        self._look = ENDLESS if lease is None else lease.total_seconds() / THIRDS
 
     def until(self, name: str) -> float:
         """Return until when a lane is ours, in seconds since boot; it passes while we are not looking."""
@@ -63,11 +66,11 @@ class Tenure:
             return {}
         asked = self._clock.since_boot()
         now = self._clock.now()
-        ask = partial(lanes.take, names=missing, owner=self._owner, now=now, alone=self.alone)
+        ask = partial(lanes.take, names=missing, owner=self._owner, now=now, lease=self._lease or None)
         taken = await self._store.call(ask)
         for name, how in taken.items():
             self.epochs[name] = how.epoch
-            self._until[name] = ENDLESS if self.alone else asked + lanes.LEASE.total_seconds()
+            self._until[name] = ENDLESS if self.alone else asked + self._lease.total_seconds()
         if taken:
             self.changed.cry()
         return taken
@@ -82,12 +85,12 @@ class Tenure:
         """Hold what is ours for one lease more, and let go of what is not."""
         held = dict(self.epochs)
         asked = self._clock.since_boot()
-        ours = await self._store.call(partial(lanes.renew, epochs=held, now=self._clock.now()))
+        ours = await self._store.call(partial(lanes.renew, epochs=held, now=self._clock.now(), lease=self._lease))
         for name, epoch in held.items():
             if self.epochs.get(name) != epoch:  # let go of, or taken anew, meanwhile
                 continue
             if name in ours:
-                self._until[name] = asked + lanes.LEASE.total_seconds()
+                self._until[name] = asked + self._lease.total_seconds()
             else:
                 log.warning("a lane is lost", instance=name, reason="another hub has taken it")
                 self.drop(name)
@@ -100,7 +103,7 @@ class Tenure:
     async def run(self) -> None:
         """Renew until cancelled."""
         while not self.alone:
-            await anyio.sleep(RENEW.total_seconds())
+            await anyio.sleep(self._look)
             await self.renew()
             await self.take(self._wanted)
 

@@ -17,7 +17,6 @@ from stackhub.errors import LostLane
 from stackhub.store import tables as t
 from stackhub.store.tables import maybe_instant, micros
 
-LEASE: Final = timedelta(seconds=15)
 HOST: Final = "@host:"  # how the lane of a host is named, whose hub alone judges the processes there
 TIME: Final = "@time"  # the lane of whoever lets ticks fall, judges deadlines, begins what is queued
 
@@ -33,12 +32,12 @@ class Taken:
 
 
 def take(
-    connection: sa.Connection, names: Collection[str], owner: str, now: datetime, *, alone: bool
+    connection: sa.Connection, names: Collection[str], owner: str, now: datetime, *, lease: timedelta | None
 ) -> dict[str, Taken]:
     """Take what is free: its epoch grows, so that whoever held it before is refused from now on.
 
-    Free is what nobody owns, what we owned in a life before this one, and what its owner let lapse; all, when
-    ``alone``. ``now`` is believed on SQLite only.
+    Free is what nobody owns, what we owned in a life before this one, and what its owner let lapse; and all, for a hub
+    that is alone: ``lease`` None. ``now`` is believed on SQLite only.
     """
     at = _clock(connection, now)
     found = _locked(connection, names)
@@ -50,10 +49,10 @@ def take(
         found = _locked(connection, names)
     taken: dict[str, Taken] = {}
     for name, row in found.items():
-        lapsed = row.lease_until is not None and row.lease_until <= at
-        if not (alone or row.owner in (None, owner) or lapsed):
+        lapsed = row.lease_until is None or row.lease_until <= at  # None: from a file that one hub had for itself
+        if not (lease is None or row.owner in (None, owner) or lapsed):
             continue
-        until = None if alone else at + micros_of(LEASE)
+        until = None if lease is None else at + micros_of(lease)
         values = {"owner": owner, "epoch": row.epoch + 1, "tokens": 0.0, "lease_until": until}
         connection.execute(sa.update(t.lane).where(t.lane.c.instance == name).values(values))
         left = math.inf if row.epoch == 0 else row.tokens if row.owner is None else 0.0
@@ -63,9 +62,9 @@ def take(
     return taken
 
 
-def renew(connection: sa.Connection, epochs: Mapping[str, int], now: datetime) -> set[str]:
+def renew(connection: sa.Connection, epochs: Mapping[str, int], now: datetime, *, lease: timedelta) -> set[str]:
     """Hold lanes for one lease more; returns those that are ours still."""
-    until = _clock(connection, now) + micros_of(LEASE)
+    until = _clock(connection, now) + micros_of(lease)
     ours = {name for name, row in _locked(connection, epochs).items() if row.epoch == epochs[name]}
     connection.execute(sa.update(t.lane).where(t.lane.c.instance.in_(ours)).values(lease_until=until))
     return ours

@@ -23,7 +23,7 @@ tasks:
   load: {uses: tap.sync, with: {connection: orders}}
   marts: {uses: mill.build}
 """
-LEASE = lanes.LEASE
+LEASE = timedelta(seconds=15)
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 

@@ -11,13 +11,14 @@ from decide.worlds import T0
 from stackhub.errors import LostLane
 from stackhub.store import lanes
 from stackhub.store import tables as t
-from stackhub.store.lanes import LEASE, Taken
+from stackhub.store.lanes import Taken
 
 SECOND = timedelta(seconds=1)
+LEASE = timedelta(seconds=15)
 
 
-async def take(store, *names, owner="me", alone=False, now=T0):
-    return await store.call(partial(lanes.take, names=names, owner=owner, now=now, alone=alone))
+async def take(store, *names, owner="me", lease=LEASE, now=T0):
+    return await store.call(partial(lanes.take, names=names, owner=owner, now=now, lease=lease))
 
 
 async def give_back(store, epochs, **tokens):
@@ -25,7 +26,7 @@ async def give_back(store, epochs, **tokens):
 
 
 async def renew(store, now=T0, **epochs):
-    return await store.call(partial(lanes.renew, epochs=epochs, now=now))
+    return await store.call(partial(lanes.renew, epochs=epochs, now=now, lease=LEASE))
 
 
 async def let_lapse(store, name):
@@ -39,8 +40,8 @@ async def test_a_lane_that_nobody_had_is_taken_with_all_its_rate(store):
 
 
 async def test_a_hub_that_is_alone_takes_what_it_wants_and_ends_the_epoch_of_whoever_had_it(store):
-    await take(store, "fivetran", alone=True)
-    assert (await take(store, "fivetran", owner="you", alone=True))["fivetran"].epoch == 2
+    await take(store, "fivetran", lease=None)
+    assert (await take(store, "fivetran", owner="you", lease=None))["fivetran"].epoch == 2
     with pytest.raises(LostLane):
         await store.call(partial(lanes.check, epochs={"fivetran": 1}))
     await store.call(partial(lanes.check, epochs={"fivetran": 2}))
@@ -104,10 +105,16 @@ async def test_what_is_left_of_a_rate_is_handed_on_only_by_who_left_in_peace(sto
 
 
 async def test_only_its_owner_gives_a_lane_back(store):
-    await take(store, "fivetran", alone=True)
-    await take(store, "fivetran", owner="you", alone=True)
+    await take(store, "fivetran")
+    await let_lapse(store, "fivetran")
+    await take(store, "fivetran", owner="you")
     await give_back(store, {"fivetran": 1}, fivetran=4.5)
-    assert await take(store, "fivetran") == {}, "held, without an end"
+    assert await take(store, "fivetran") == {}, "yours"
+
+
+async def test_what_was_copied_from_a_file_is_nobodys(store):
+    await take(store, "fivetran", lease=None)
+    assert (await take(store, "fivetran", owner="you"))["fivetran"].epoch == 2
 
 
 async def test_what_a_vendor_asked_for_outlives_the_hub(store):

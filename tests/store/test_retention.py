@@ -89,7 +89,7 @@ def landing(connection, mark, seen):
 
 async def test_nothing_that_is_new_open_or_in_use_is_forgotten(store):
     await store.call(lambda c: configure.apply(c, {"shop": pipeline()}, OLD))
-    await store.call(lambda c: lanes.take(c, ["fivetran"], "me", T0, alone=True))
+    await store.call(lambda c: lanes.take(c, ["fivetran"], "me", T0, lease=None))
     await put_run(store, "R1", NEW)
     await put_run(store, "R2", None)
     await put_run(store, "R3", OLD)

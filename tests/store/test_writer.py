@@ -112,8 +112,8 @@ async def test_one_open_retry_for_a_run_and_one_open_incident_for_a_key(store):
 
 
 async def test_what_is_written_under_an_epoch_that_is_over_is_refused(store):
-    first = await store.call(lambda c: lanes.take(c, ["fivetran", "dbt"], "me", T0, alone=True))
-    await store.call(lambda c: lanes.take(c, ["fivetran"], "you", T0, alone=True))
+    first = await store.call(lambda c: lanes.take(c, ["fivetran", "dbt"], "me", T0, lease=None))
+    await store.call(lambda c: lanes.take(c, ["fivetran"], "you", T0, lease=None))
     epochs = {name: taken.epoch for name, taken in first.items()}
     with pytest.raises(LostLane, match="fivetran"):
         await store.apply(replace_lanes(line("late"), epochs))
@@ -129,8 +129,8 @@ def replace_lanes(transaction, lanes):
 
 
 async def test_two_epochs_of_one_lane_in_a_group_fail_only_the_older(store):
-    await store.call(lambda c: lanes.take(c, ["fivetran"], "me", T0, alone=True))
-    await store.call(lambda c: lanes.take(c, ["fivetran"], "you", T0, alone=True))
+    await store.call(lambda c: lanes.take(c, ["fivetran"], "me", T0, lease=None))
+    await store.call(lambda c: lanes.take(c, ["fivetran"], "you", T0, lease=None))
     async with held(store):
         futures = [store.writer.apply(replace_lanes(line(str(epoch)), {"fivetran": epoch})) for epoch in (1, 2, 1, 2)]
     assert [type(error) for error in await outcomes(futures)] == [LostLane, type(None), LostLane, type(None)]
