@@ -1,29 +1,22 @@
-"""About the installation: connectors, the schema for editors, the database."""
+"""About the installation: connectors, and the schema for editors."""
 
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
-import anyio
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from rich.text import Text
 
 from stackhub import registry
-from stackhub.cli import asking, exits, words
-from stackhub.cli.where import Where
+from stackhub.cli import exits, words
 from stackhub.config import schema as schemas
 from stackhub.config.layers import prefix_of
-from stackhub.config.settings import HubSettings
 from stackhub.config.shape import takes_secret
 from stackhub.contract import Connector, Settings
 from stackhub.errors import ConfigError, Refused
-from stackhub.store import database
-from stackhub.store import tables as t
-from stackhub.store.store import open_store
 
 
 def connectors(name: str, *, as_json: bool) -> int:
@@ -122,35 +115,3 @@ def _loadable() -> list[Connector]:
         except ConfigError as err:
             exits.say(f"left out: {err}")
     return found
-
-
-# --- the database ----------------------------------------------------------------------------------------------------
-
-
-def upgrade(where: Where) -> int:
-    """Make the database, or bring its tables up to date."""
-    anyio.run(_upgrade, where.hub())
-    exits.say(f"the database has tables of version {t.VERSION}, as this stackhub needs them")
-    return exits.OK
-
-
-async def _upgrade(hub: HubSettings) -> None:
-    url = hub.database_url.get_secret_value()
-    async with open_store(url, hub.state_dir, written_by=asking.WRITTEN_BY, migrate=True):
-        pass
-
-
-def backup(where: Where, to: Path) -> int:
-    """Copy the database to a file, while it is in use."""
-    url = where.hub().database_url.get_secret_value()
-    path = database.path_of(url)
-    if path is not None and not path.exists():
-        raise Refused(f"there is no database yet: {path}")
-    made = database.engine(url)
-    try:
-        written = database.backup(made, to)
-    finally:
-        made.dispose()
-    exits.say(f"{written.stat().st_size} bytes, as of now; to restore it, put it in place of {path}")
-    print(written)
-    return exits.OK

@@ -55,9 +55,9 @@ db_app = group("db", SET_UP)
 @command("db upgrade", name="upgrade", to=db_app)
 def db_upgrade(context: Context) -> int:
     """Bring the tables up to date, after a backup; the daemon must not be running."""
-    from stackhub.cli import admin
+    from stackhub.cli import db as databases
 
-    return admin.upgrade(where(context))
+    return databases.upgrade(where(context))
 
 
 @command("db backup /backups/stackhub.db", name="backup", to=db_app)
@@ -65,14 +65,28 @@ def db_backup(
     context: Context, file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that is not there yet.")]
 ) -> int:
     """Copy the database to a file, while it is in use."""
-    from stackhub.cli import admin
+    from stackhub.cli import db as databases
 
-    return admin.backup(where(context), file)
+    return databases.backup(where(context), file)
+
+
+@command("db copy .stackhub/stackhub.db", name="copy", to=db_app)
+def db_copy(
+    context: Context, file: Annotated[Path, typer.Argument(metavar="FILE", help="The SQLite file to copy from.")]
+) -> int:
+    """Copy a file's whole store into the database that STACKHUB_DATABASE_URL names now, which must be empty.
+
+    From SQLite to PostgreSQL: stop the hub, set STACKHUB_DATABASE_URL in stackhub.env, copy, start. All of it is
+    copied, or nothing.
+    """
+    from stackhub.cli import db as databases
+
+    return databases.copy(where(context), file)
 
 
 @db_app.callback()
 def db() -> None:
-    """Upgrade or back up the database."""
+    """Upgrade, back up or move the database."""
 
 
 @command("version", SET_UP)

@@ -15,7 +15,7 @@ from stackhub.errors import LostLane, StackhubError, StaleRun, StoreUnavailable
 from stackhub.store import tables as t
 from stackhub.store import transaction as tx
 from stackhub.store.compiled import Compiled
-from stackhub.store.faults import away, collided, cut
+from stackhub.store.faults import away, collided, cut, words
 from stackhub.store.seal import Seal
 from stackhub.store.transaction import Op, Statement, Transaction
 
@@ -108,7 +108,7 @@ class Committer:
                 if not isinstance(err, _Conflict | exc.IntegrityError):
                     self.drop()
                 if again:
-                    self._cut = _words(err)
+                    self._cut = words(err)
                 elif away(err):
                     self._ail(err)
                     yield
@@ -187,8 +187,8 @@ class Committer:
 
     def _ail(self, err: Exception) -> None:
         if not self._trouble:
-            log.error("the database is away, waiting for it", reason=_words(err))
-        self._trouble = _words(err)
+            log.error("the database is away, waiting for it", reason=words(err))
+        self._trouble = words(err)
 
     def _recover(self) -> None:
         self._proven = True
@@ -218,10 +218,6 @@ def _told(err: Exception) -> Exception:
             return StaleRun(str(orig))
         case _:
             return err
-
-
-def _words(err: Exception) -> str:
-    return str(getattr(err, "orig", None) or err)
 
 
 def _check_lanes(connection: sa.Connection, compiled: Compiled, group: Sequence[Transaction]) -> None:

@@ -52,6 +52,11 @@ def collided(err: BaseException) -> bool:
     return isinstance(err, exc.DBAPIError) and getattr(err.orig, "sqlstate", None) in COLLIDED
 
 
+def words(err: BaseException) -> str:
+    """Return what the driver said, on one line."""
+    return " ".join(str(getattr(err, "orig", None) or err).split())
+
+
 def refused(err: exc.DBAPIError) -> bool:
     """Say whether a server answered and will not have us: a wrong password, no such database.
 

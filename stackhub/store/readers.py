@@ -11,7 +11,7 @@ from sqlalchemy import exc
 
 from stackhub.contract import in_thread
 from stackhub.store.database import READERS, reading
-from stackhub.store.faults import away, cut
+from stackhub.store.faults import away, cut, words
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -41,8 +41,8 @@ class Readers:
                     anew = False
                     continue
                 if not self.ailing:
-                    log.error("the database cannot be read, waiting for it", reason=str(err))  # noqa: TRY400 - no bug of ours
-                self.ailing = str(getattr(err, "orig", None) or err)
+                    log.error("the database cannot be read, waiting for it", reason=words(err))  # noqa: TRY400 - no bug of ours
+                self.ailing = words(err)
             else:
                 if self.ailing:
                     log.info("the database can be read again", was=self.ailing)

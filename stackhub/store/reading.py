@@ -10,6 +10,7 @@ from sqlalchemy import exc
 from stackhub.errors import StoreUnavailable, StoreUnusable
 from stackhub.store import database, schema
 from stackhub.store import tables as t
+from stackhub.store.faults import words
 
 T = TypeVar("T")
 
@@ -30,7 +31,7 @@ class Reader:
             with self._engine.connect() as connection, connection.begin():
                 return work(connection)
         except (exc.OperationalError, exc.InterfaceError) as err:
-            raise StoreUnavailable(f"the database does not answer: {err.orig}") from err
+            raise StoreUnavailable(f"the database does not answer: {words(err)}") from err
 
 
 @contextmanager

@@ -37,7 +37,7 @@ def prepare(made: sa.Engine, written_by: str, *, migrate: bool = True) -> None:
         StoreUnusable: not a stackhub database, one of a newer version, or one that may not be migrated now.
         StoreUnavailable: its server does not answer.
     """
-    _make_private(made)
+    make_private(made)
     version = version_of(made)
     if version is not None and version < t.VERSION and not migrate:
         raise StoreUnusable(f"{named(made)} has tables of version {version}: run `stackhub db upgrade` first")
@@ -92,11 +92,11 @@ def version_on(connection: sa.Connection, name: str) -> int | None:
     return version
 
 
-def unfit(made: sa.Engine, err: exc.DatabaseError, words: str) -> StoreUnavailable | StoreUnusable:
+def unfit(made: sa.Engine, err: exc.DatabaseError, what: str) -> StoreUnavailable | StoreUnusable:
     """Say of a database that would not do what it was asked whether it is worth waiting for."""
     if path_of(made.url) is None and faults.away(err) and not faults.refused(err):
-        return StoreUnavailable(f"{named(made)} {words} now: {err.orig}")
-    return StoreUnusable(f"{named(made)} {words}: {err.orig}")
+        return StoreUnavailable(f"{named(made)} {what} now: {faults.words(err)}")
+    return StoreUnusable(f"{named(made)} {what}: {faults.words(err)}")
 
 
 def alone(connection: sa.Connection) -> None:
@@ -158,7 +158,7 @@ def _still_there(path: Path, *_: Any) -> None:
         raise sqlite3.OperationalError(f"{path} is gone")
 
 
-def _make_private(made: sa.Engine) -> None:
+def make_private(made: sa.Engine) -> None:
     """Make the file of a new SQLite database, so that its journals, which take its mode, are never open to others."""
     path = path_of(made.url)
     if path is None or str(path).startswith((":memory:", "file:")):
