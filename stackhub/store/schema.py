@@ -39,6 +39,9 @@ def prepare(made: sa.Engine, written_by: str, *, migrate: bool = True) -> None:
     """
     make_private(made)
     version = version_of(made)
+    path = path_of(made.url)
+    if path is not None and path.exists() and not os.access(path, os.W_OK):
+        raise StoreUnusable(f"{named(made)} cannot be written: give it to the user that runs stackhub")
     if version is not None and version < t.VERSION and not migrate:
         raise StoreUnusable(f"{named(made)} has tables of version {version}: run `stackhub db upgrade` first")
     try:
@@ -49,9 +52,10 @@ def prepare(made: sa.Engine, written_by: str, *, migrate: bool = True) -> None:
         _use_wal(made)
     except exc.DatabaseError as err:
         raise unfit(made, err, "cannot be made ready") from err
-    path = path_of(made.url)
-    if path is not None:
-        event.listen(made, "do_connect", partial(_still_there, path))
+    if path is not None and path.exists():
+        same = partial(_still_there, path, path.stat().st_ino)
+        event.listen(made, "do_connect", same)
+        event.listen(made, "begin", same)
 
 
 def version_of(made: sa.Engine) -> int | None:
@@ -152,10 +156,21 @@ def _use_wal(made: sa.Engine) -> None:
             raw.cursor().execute("PRAGMA journal_mode=WAL")
 
 
-def _still_there(path: Path, *_: Any) -> None:
-    """Refuse to connect to a file that is gone: SQLite would make an empty one, and all history would seem undone."""
-    if not path.exists():
-        raise sqlite3.OperationalError(f"{path} is gone")
+def _still_there(path: Path, known: int, *_: Any) -> None:
+    """Refuse a file that is gone, or is another one than it was.
+
+    SQLite would make an empty one, and all history would seem undone; or go on in one that has no name any more, and
+    what is acknowledged would be gone with this process.
+    """
+    try:
+        found = path.stat().st_ino
+    except OSError as err:
+        why = f"{path} is gone ({err.strerror})"
+    else:
+        if found == known:
+            return
+        why = f"{path} is another file than it was: end the hub before you put one in its place"
+    raise exc.OperationalError(None, None, sqlite3.OperationalError(why))
 
 
 def make_private(made: sa.Engine) -> None:
