@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +59,28 @@ class House:
     directory: Path
     stage: Stage
     daemon: asyncio.subprocess.Process | None = None
+    host: str = ""  # one of several, each with a state directory of its own
+    more: Mapping[str, str] = field(default_factory=dict)  # of its environment
+
+    @property
+    def state(self) -> Path:
+        """Where its daemons keep what is theirs."""
+        return self.directory / (f".{self.host}" if self.host else ".stackhub")
 
     @property
     def log(self) -> Path:
         """Where every daemon of this house writes."""
-        return self.directory / "daemon.log"
+        return self.directory / f"{self.host or 'daemon'}.log"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What its processes are given."""
+        own = {"STACKHUB_STATE_DIR": str(self.state)} if self.host else {}
+        return {"PATH": os.environ["PATH"], "HOME": str(self.directory), **own, **self.more}
+
+    def beside(self, host: str, **more: str) -> "House":
+        """Return another host's, with the same configuration and vendors."""
+        return House(directory=self.directory, stage=self.stage, host=host, more={**self.more, **more})
 
     async def start(self, *, wait: bool = True) -> None:
         """Start a daemon; with ``wait``, until it is ready."""
@@ -73,7 +90,7 @@ class House:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={"PATH": os.environ["PATH"], "HOME": str(self.directory)},
+                env=self.environ,
             )
         if wait:
             await self.ready()
@@ -93,7 +110,7 @@ class House:
 
     async def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
         """Ask the daemon over its Unix socket."""
-        transport = httpx.AsyncHTTPTransport(uds=str(self.directory / ".stackhub" / "hub.sock"))
+        transport = httpx.AsyncHTTPTransport(uds=str(self.state / "hub.sock"))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=20) as http:
             return await http.request(method, path, **more)
 
@@ -124,7 +141,7 @@ class House:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={"PATH": os.environ["PATH"], "HOME": str(self.directory)},
+            env=self.environ,
         )
         with anyio.fail_after(60):
             out, err = await made.communicate()
