@@ -13,6 +13,7 @@ from stackhub.store import tables as t
 from stackhub.store import transaction as tx
 from stackhub.store.rows import happened, snapshot, snapshot_hash
 from stackhub.store.tables import instant, maybe_instant, maybe_micros, micros
+from stackhub.store.undecided import let_go
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,7 @@ def apply(connection: sa.Connection, pipelines: Mapping[str, Pipeline], now: dat
     retired = [name for name, row in known.items() if name not in pipelines and not row.retired]
     for name in retired:
         connection.execute(sa.update(t.pipeline).where(t.pipeline.c.name == name).values(retired=1))
-        connection.execute(sa.delete(t.schedule).where(t.schedule.c.pipeline == name))
+        let_go(connection, t.schedule.c.pipeline == name, now)
     applied = Applied(revision=number, added=tuple(added), changed=tuple(changed), retired=tuple(retired))
     if not applied.any and last is not None:
         return applied
@@ -85,8 +86,7 @@ def _schedules(connection: sa.Connection, pipeline: Pipeline, now: datetime) -> 
     wanted = {dump(schedule): schedule for schedule in pipeline.schedules}
     mine = t.schedule.c.pipeline == pipeline.name
     kept: set[str] = set(connection.scalars(sa.select(t.schedule.c.spec).where(mine)))
-    for spec in kept - wanted.keys():
-        connection.execute(sa.delete(t.schedule).where(mine, t.schedule.c.spec == spec))
+    let_go(connection, sa.and_(mine, t.schedule.c.spec.not_in(wanted)), now)
     for spec in wanted.keys() - kept:
         connection.execute(
             sa.insert(t.schedule),

@@ -50,7 +50,10 @@ def _tables_agree(oracle: Oracle) -> None:
         if row["run"] not in oracle.runs:
             raise Violation(3, f"step {row['run']}.{row['task']} is of no run")
         data = json.loads(row["data"])
-        if (data.get("state", row["state"]), row["state"]) != (row["state"], oracle.runs[row["run"]].steps[row["task"]].state):
+        if (data.get("state", row["state"]), row["state"]) != (
+            row["state"],
+            oracle.runs[row["run"]].steps[row["task"]].state,
+        ):
             raise Violation(3, f"step {row['run']}.{row['task']} contradicts itself")
         if row["state"] in OVER and data.get("ended_at") is None:
             raise Violation(3, f"step {row['run']}.{row['task']} is over and has no end")
@@ -105,7 +108,11 @@ def _incident(oracle: Oracle, incident_id: str, incident: dict[str, Any]) -> Non
         account = oracle.town.accounts.get(knows["instance"])
         if account is None or route.startswith("fallback:"):
             continue
-        seen = [t for t in account.told if t.incident == incident_id and t.effect and oracle.keys[t.key][0] == f"{incident_id}|{route}"]
+        seen = [
+            t
+            for t in account.told
+            if t.incident == incident_id and t.effect and oracle.keys[t.key][0] == f"{incident_id}|{route}"
+        ]
         given_up = "undeliverable" in mine.values()
         if not seen and not given_up:
             raise Violation(4, f"{route} never heard of incident {incident_id} ({incident['key']}): {mine}")

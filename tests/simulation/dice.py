@@ -16,7 +16,16 @@ STARTS = (
     "2028-02-28T20:00:00+00:00",
 )
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata")
-CRONS = ("0 * * * *", "*/30 * * * *", "15 */2 * * *", "30 2 * * *", "5 1-5 * * *", "0 0 * * *", "45 23 * * 6", "10,40 3 * * *")
+CRONS = (
+    "0 * * * *",
+    "*/30 * * * *",
+    "15 */2 * * *",
+    "30 2 * * *",
+    "5 1-5 * * *",
+    "0 0 * * *",
+    "45 23 * * 6",
+    "10,40 3 * * *",
+)
 EVERY = ("25m", "40m", "1h", "90m", "2h")
 NOTIFIERS = ("bell", "horn", "post")
 ANY = ("down", "patience", "before", "after", "slow", "hang", "bug", "refused")
@@ -195,7 +204,11 @@ class Dice:
             kind = rng.choice(("down", "patience", "refused", "hang", "before"))
             lasts = rng.choice((120.0, 900.0, 3600.0))
             return Fault(instance=instance, kind=kind, at=at, until=at + lasts, seconds=rng.choice((30.0, 600.0)))
-        verb = "deliver" if instance in self.notifiers else rng.choice(("prepare", "start", "start", "poll", "find", "cancel"))
+        verb = (
+            "deliver"
+            if instance in self.notifiers
+            else rng.choice(("prepare", "start", "start", "poll", "find", "cancel"))
+        )
         return Fault(
             instance=instance,
             verb=verb,

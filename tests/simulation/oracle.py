@@ -108,7 +108,9 @@ class Oracle:
                     self._message(change)
                 case "incident" if change.act != "delete":
                     self._incident(change)
-                case "deadline" if change.act != "delete":
+                case "deadline" if change.act == "delete":
+                    self.deadlines.pop(change.one, None)
+                case "deadline":
                     self._deadline(change, late)
                 case "lane" if change.new is not None and change.new != change.old:
                     self.rests[change.one] = instant(change.new), self.town.jumped
@@ -118,7 +120,9 @@ class Oracle:
                     pass
         for change in news:
             if change.table == "tick" and change.new == "run" and change.most not in self.every_run:
-                raise Violation(5, f"the tick of {change.one} at {instant(change.more)} made run {change.most}: there is none")
+                raise Violation(
+                    5, f"the tick of {change.one} at {instant(change.more)} made run {change.most}: there is none"
+                )
         for run_id in sorted(runs & self.runs.keys()):
             self._ends(run_id, self.runs[run_id])
         for run_id in failed:
@@ -213,12 +217,12 @@ class Oracle:
     def _schedule(self, change: Change) -> None:
         lives = self.schedules[change.one, change.two]
         if change.act == "insert":
-            lives.append({"anchor": change.more, "next_at": change.new, "gone": None, "paused": None, "seen": 0})
+            lives.append({"anchor": change.more, "next_at": change.new, "gone": None, "seen": 0})
             return
         life = lives[-1]
         life["seen"] = max(life["next_at"] or 0, life["seen"])
         if change.act == "delete":
-            life["gone"], life["paused"] = self.hub_now(), self.paused.get(change.one)
+            life["gone"] = self.hub_now()
             return
         if life["next_at"] is not None and change.new is not None and change.new < life["next_at"]:
             raise Violation(5, f"a schedule of {change.one} was set back to {instant(change.new)}")
@@ -260,7 +264,11 @@ class Oracle:
 
     def _message(self, change: Change) -> None:
         place = (change.one, change.two)
-        if change.act == "update" and change.old in {"sent", "superseded", "undeliverable"} and change.new != change.old:
+        if (
+            change.act == "update"
+            and change.old in {"sent", "superseded", "undeliverable"}
+            and change.new != change.old
+        ):
             raise Violation(4, f"message {place} was {change.old} and is {change.new}")
         self.outbox[place] = (change.new, change.more)
         incident, _, route = change.one.partition("|")

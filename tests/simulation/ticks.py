@@ -38,8 +38,7 @@ def check(oracle: Oracle) -> None:
             until = instant(life["next_at"]) - timedelta(microseconds=1) if life["next_at"] else instant(life["seen"])
             wanted |= set(between(spec, anchor, anchor, until))
             if life["gone"] is not None and life["next_at"]:
-                lost = between(spec, anchor, until, life["gone"] - MINUTE)
-                wanted |= {at for at in lost if life["paused"] is None or at < life["paused"]}
+                wanted |= set(between(spec, anchor, until, life["gone"]))
         if missing := sorted(wanted - decided):
             raise Violation(5, f"{pipeline} {spec}: no word of its ticks {[str(at) for at in missing[:5]]}")
         if invented := sorted(decided - wanted):
@@ -76,4 +75,6 @@ def _check_interval(oracle: Oracle, seen: SeenRun, spec: str, at: int) -> None:
         every = timedelta(seconds=float(schedule["every"].removeprefix("PT").removesuffix("S")))
         wanted = [tick - every]
     if start != wanted[0]:
-        raise Violation(5, f"a run of {seen.data['pipeline']} for the tick at {tick} begins at {start}, not {wanted[0]}")
+        raise Violation(
+            5, f"a run of {seen.data['pipeline']} for the tick at {tick} begins at {start}, not {wanted[0]}"
+        )

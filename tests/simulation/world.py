@@ -281,8 +281,16 @@ class World:
             *(f"run {open_run.run.id}" for open_run in board.runs()),
             *(f"steps of {name}" for name in sorted(board.instances())),
             *(f"a claim of {key}" for key in board._claims),
-            *(f"{name}: {len(held.lane.busy)} calls" for name, held in at_work.lanes.open.items() if held.lane and held.lane.busy),
-            *(f"{name}: {len(held.outbox.busy)} messages" for name, held in at_work.lanes.open.items() if held.outbox and held.outbox.busy),
+            *(
+                f"{name}: {len(held.lane.busy)} calls"
+                for name, held in at_work.lanes.open.items()
+                if held.lane and held.lane.busy
+            ),
+            *(
+                f"{name}: {len(held.outbox.busy)} messages"
+                for name, held in at_work.lanes.open.items()
+                if held.outbox and held.outbox.busy
+            ),
         ]
         if left:
             raise Violation(0, f"all is over, and the hub still holds {', '.join(left)}")
