@@ -52,6 +52,7 @@ class Reply:
     body: bytes
     what: str  # "fivetran: GET /v1/connections", for errors
     read: bool  # whether the request was a harmless read
+    rest: timedelta | None = None  # the patience it asks for, None when it names none
     hide: Callable[[str], str] = field(default=str, repr=False)  # blots out secrets, before a text is shortened
 
     @property
@@ -194,6 +195,7 @@ class Wire:
             body=body,
             what=what,
             read=read,
+            rest=rest(response.headers.get("retry-after"), self._context.now()),
             hide=self._clean,
         )
         if reply.status not in accept and not response.is_success:
@@ -226,7 +228,7 @@ class Wire:
         said = self._clean(reply.text)
         words = f"{reply.what}: {reply.status} {quote(said)}".rstrip()
         if reply.status in RESTING:
-            raise Unavailable(words, retry_after=rest(reply.headers.get("retry-after"), self._context.now()))
+            raise Unavailable(words, retry_after=reply.rest)
         if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             if reply.read:
                 raise _Passing(words)
@@ -253,7 +255,7 @@ async def connect(
     timeout: timedelta = timedelta(seconds=30),
     secrets: Collection[str] = (),
 ) -> AsyncIterator[Wire]:
-    """Open a client for one vendor's API at ``url``; ``secrets`` never leave in an error.
+    """Open a client for one vendor's API at ``url``; ``secrets``, and what is sent of a login, never leave in an error.
 
     Proxies are taken from the environment as httpx does; redirects are not followed, so that credentials stay put.
     """
@@ -265,4 +267,13 @@ async def connect(
         transport=context.transport,
         follow_redirects=False,
     ) as http:
-        yield Wire(http, context, secrets)
+        yield Wire(http, context, (*secrets, *_spoken(auth)))
+
+
+def _spoken(auth: httpx.Auth | tuple[str, str] | None) -> tuple[str, ...]:
+    """Return a Basic login as it travels: whoever has that needs neither name nor password."""
+    basic = httpx.BasicAuth(*auth) if isinstance(auth, tuple) else auth
+    if not isinstance(basic, httpx.BasicAuth):
+        return ()
+    signed = next(basic.auth_flow(httpx.Request("GET", "http://anywhere")))
+    return (signed.headers["Authorization"].removeprefix("Basic "),)

@@ -37,8 +37,6 @@ async def account(settings: AirbyteSettings, context: Context, stack: AsyncExitS
         )
     elif settings.username is not None and settings.password is not None:
         auth = httpx.BasicAuth(settings.username, settings.password.get_secret_value())
-        signed = next(auth.auth_flow(httpx.Request("GET", settings.api_url))).headers["Authorization"]
-        secrets.append(signed.removeprefix("Basic "))
     wire = await open_at(settings.api_url, auth)
     config = await open_at(settings.config_api_url, auth) if settings.config_api_url else None
     return Account(

@@ -19,7 +19,7 @@ from urllib.parse import parse_qs
 import anyio
 import httpx
 
-from stackhub.contract.sandbox import Fault, Feed, Receive, Scope, Send, Turn, World, faulty
+from stackhub.contract.sandbox import Fault, Feed, Receive, Scope, Send, Turn, World, faulty, heard, reply
 from stackhub_airbyte.answers import ENDED
 from stackhub_airbyte.played import (
     PlayedJob,
@@ -200,10 +200,7 @@ class AirbyteSandbox:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         query = {name: values[-1] for name, values in parse_qs(scope.get("query_string", b"").decode()).items()}
         headers = {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        raw, more = b"", True
-        while more:
-            message = await receive()
-            raw, more = raw + message.get("body", b""), message.get("more_body", False)
+        raw = await heard(receive)
         await self._tick()
         try:
             body = json.loads(raw or b"{}")
@@ -214,10 +211,7 @@ class AirbyteSandbox:
             status, answer = 400, {"status": 400, "title": "bad-request"}
         if self.slowness and (scope["method"], path) == ("POST", f"{PUBLIC}/jobs"):
             await self.world.sleep(self.slowness)
-        sent = json.dumps(answer).encode()
-        kept = [(b"content-type", b"application/json"), (b"content-length", str(len(sent)).encode())]
-        await send({"type": "http.response.start", "status": status, "headers": kept})
-        await send({"type": "http.response.body", "body": sent})
+        await reply(send, status, {}, json.dumps(answer).encode())
 
     def _route(self, method: str, path: str, query: Body, body: Body, headers: Mapping[str, str]) -> Body:
         if path == (f"{CONFIG}/applications/token" if self.old else f"{PUBLIC}/applications/token"):

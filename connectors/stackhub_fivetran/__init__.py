@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
-import httpx
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
@@ -101,10 +100,7 @@ class _Connector:
         """Open an account."""
         key, secret = settings.api_key.get_secret_value(), settings.api_secret.get_secret_value()
         hook = settings.webhook_secret.get_secret_value() if settings.webhook_secret else ""
-        auth = httpx.BasicAuth(key, secret)
-        basic = next(auth.auth_flow(httpx.Request("GET", settings.api_url))).headers["Authorization"]
-        secrets = (key, secret, hook, basic.removeprefix("Basic "))
-        async with connect(context, url=settings.api_url, auth=auth, secrets=secrets) as wire:
+        async with connect(context, url=settings.api_url, auth=(key, secret), secrets=(key, secret, hook)) as wire:
             yield Fivetran(Account(wire, settings.group_id or None), context, hook)
 
     def sandbox(self, world: World) -> FakeVendor:

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs
 
-from stackhub.contract.sandbox import Fault, Receive, Scope, Send, World, faulty
+from stackhub.contract.sandbox import Fault, Receive, Scope, Send, World, faulty, heard, reply
 from stackhub_fivetran.sandbox_lines import GROUP, Line, Lines, stamp
 
 Answer: TypeAlias = tuple[int, dict[str, Any]]
@@ -51,22 +51,16 @@ class FakeFivetran(Lines):
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.tick()
-        body = await _read(receive)
+        body = await heard(receive)
         headers = {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]}
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         query = {name: values[0] for name, values in parse_qs(scope.get("query_string", b"").decode()).items()}
         status, answer = self._refusal(scope["method"], path, headers) or self._route(
             scope["method"], path, query, body
         )
-        extra = [(b"retry-after", b"7")] if status == HTTPStatus.TOO_MANY_REQUESTS else []
-        await send(
-            {
-                "type": "http.response.start",
-                "status": status,
-                "headers": [(b"content-type", b"application/json;charset=utf-8"), *extra],
-            }
-        )
-        await send({"type": "http.response.body", "body": json.dumps(answer).encode()})
+        patience = {"retry-after": "7"} if status == HTTPStatus.TOO_MANY_REQUESTS else {}
+        headers = {"content-type": "application/json;charset=utf-8", **patience}
+        await reply(send, status, headers, json.dumps(answer).encode())
         await self.tick()
 
     def _refusal(self, method: str, path: str, headers: Mapping[str, str]) -> Answer | None:
@@ -159,15 +153,6 @@ class FakeFivetran(Lines):
                 return HTTPStatus.OK, {"code": "Success", "message": said}
             case _:
                 return _no(HTTPStatus.METHOD_NOT_ALLOWED, "MethodNotAllowed", "Method not allowed")
-
-
-async def _read(receive: Receive) -> bytes:
-    body, more = b"", True
-    while more:
-        message = await receive()
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-    return body
 
 
 def _yes(data: Mapping[str, Any]) -> Answer:

@@ -143,7 +143,7 @@ def _refusal(reply: Reply) -> Exception:
     said = reply.hide(reply.text)
     words = f"{reply.what}: {reply.status} {quote(said)}".rstrip()
     if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
-        return Unavailable(words, retry_after=_asked(reply) or REST)
+        return Unavailable(words, retry_after=reply.rest or REST)
     about_key = "routing_key" in said or "routing key" in said.lower()
     if reply.status != HTTPStatus.BAD_REQUEST or about_key:
         way_out = (
@@ -151,11 +151,6 @@ def _refusal(reply: Reply) -> Exception:
         )
         return ConfigError(Problem("PAGERDUTY_ROUTING_KEY", f"{words}; {way_out}"))
     return Rejected(words, status=reply.status, body=said[:10_000])
-
-
-def _asked(reply: Reply) -> timedelta | None:
-    value = reply.headers.get("retry-after", "")
-    return timedelta(seconds=int(value)) if value.isdecimal() else None
 
 
 connector = PagerDuty()

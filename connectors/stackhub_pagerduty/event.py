@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from stackhub.contract import Event, Json, Message, Severity
+from stackhub.contract import Event, Json, Message, Severity, clean, line
 
 SUMMARY: Final = 1_024
 BODY: Final = 512 * 1024  # bytes
@@ -22,8 +22,6 @@ URL: Final = 1_000
 NAME: Final = 200
 ELLIPSIS: Final = "…"
 
-_COLOURS: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")  # what dbt writes for a terminal
-_UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _WEB: Final = re.compile(r"https?://[^\s]+", re.IGNORECASE)
 
 
@@ -36,7 +34,7 @@ def event(message: Message, *, severity: Severity | None, contact: str) -> Mappi
     if message.event is Event.RESOLVED:
         return {"event_action": "resolve", "dedup_key": message.dedup}
     links = [
-        {"href": url, "text": cut(_line(each.text) or url, NAME)}
+        {"href": url, "text": cut(line(each.text) or url, NAME)}
         for each in message.links[:LINKS]
         if _WEB.fullmatch(url := clean(each.url)) and len(url) <= URL
     ]
@@ -51,22 +49,17 @@ def event(message: Message, *, severity: Severity | None, contact: str) -> Mappi
     }
 
 
-def clean(text: str) -> str:
-    """Drop what is no text: a terminal's colours, control characters, halves of surrogate pairs."""
-    return _UNPRINTABLE.sub("", _COLOURS.sub("", text.replace("\r\n", "\n"))).strip()
-
-
 def cut(text: str, most: int) -> str:
     """Shorten a text to ``most`` code points, its ellipsis included."""
     return text if len(text) <= most else text[: most - 1] + ELLIPSIS
 
 
 def _payload(message: Message, severity: Severity) -> Mapping[str, Json]:
-    headline = ": ".join(filter(None, [_line(message.title) or "incident", _line(message.summary)]))
-    pipeline = cut(_line(message.pipeline), NAME)
+    headline = ": ".join(filter(None, [line(message.title) or "incident", line(message.summary)]))
+    pipeline = cut(line(message.pipeline), NAME)
     return {
         "summary": cut(headline, SUMMARY),
-        "source": cut(_line(message.source) or "stackhub", NAME),
+        "source": cut(line(message.source) or "stackhub", NAME),
         "severity": severity.value,
         "timestamp": message.at.isoformat(),
         **({"component": pipeline} if pipeline else {}),
@@ -80,9 +73,9 @@ def _details(message: Message) -> Mapping[str, Json]:
     error = clean(message.error)
     details = {"error": _ends(error)} if error else {}
     for fact in message.facts[:FACTS]:
-        label, text = cut(_line(fact.label) or "fact", LABEL), cut(clean(fact.text), FACT)
+        label, text = cut(line(fact.label) or "fact", LABEL), cut(clean(fact.text), FACT)
         details[label] = f"{details[label]}; {text}" if label in details else text
-    return details | {"since": message.since.isoformat(), "incident": cut(_line(message.incident), NAME)}
+    return details | {"since": message.since.isoformat(), "incident": cut(line(message.incident), NAME)}
 
 
 def _ends(text: str) -> str:
@@ -91,7 +84,3 @@ def _ends(text: str) -> str:
         return text
     head = ERROR * 2 // 3
     return f"{text[:head]}\n{ELLIPSIS}\n{text[len(text) - (ERROR - head - 3) :]}"
-
-
-def _line(text: str) -> str:
-    return " ".join(clean(text).split())

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from stackhub.contract.sandbox import Fault, Receive, Scope, Send, Shown, World, faulty
+from stackhub.contract.sandbox import Fault, Receive, Scope, Send, Shown, World, faulty, heard, reply
 
 ROUTING_KEY: Final = "R0UT1NGKEYOFTHESANDBOX0123456789"
 KEY: Final = 32
@@ -62,16 +62,10 @@ class PagerDutyVendor:
         ]
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body, more = b"", True
-        while more:
-            part = await receive()
-            body, more = body + part.get("body", b""), part.get("more_body", False)
+        body = await heard(receive)
         self.bodies.append(body)
         status, answer = self._asked(scope, body)
-        text = json.dumps(answer).encode()
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(text)).encode())]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": text})
+        await reply(send, status, {}, json.dumps(answer).encode())
 
     def _asked(self, scope: Scope, body: bytes) -> tuple[int, Mapping[str, Any]]:
         if scope["method"] != "POST" or not scope["path"].endswith("/v2/enqueue"):

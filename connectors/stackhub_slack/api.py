@@ -10,7 +10,6 @@ Source: docs.slack.dev/reference/methods, errors of chat.postMessage, chat.updat
 """
 
 from collections.abc import Collection, Mapping
-from datetime import timedelta
 from typing import Any, Final
 
 from stackhub.contract import ConfigError, Problem, Rejected, Unavailable, Unsure
@@ -93,7 +92,7 @@ def refusal(reply: Reply, error: str, answer: Mapping[str, Any], about: str) -> 
             Problem("SLACK_BOT_TOKEN", f"{what}; add the scope {needed} to the app and install it again")
         )
     if error in _LATER:
-        return Unavailable(what, retry_after=_rest(reply))
+        return Unavailable(what, retry_after=reply.rest)
     if error in _TORN:
         return (Unavailable if reply.read else Unsure)(what)
     if way_out := _WAYS_OUT.get(error):
@@ -102,8 +101,3 @@ def refusal(reply: Reply, error: str, answer: Mapping[str, Any], about: str) -> 
     words = "; ".join(str(each) for each in details.get("messages") or ()) if isinstance(details, Mapping) else ""
     shown = quote(reply.hide(words))
     return Rejected(f"{what}{f' ({shown})' if shown else ''}", status=reply.status, body=error)
-
-
-def _rest(reply: Reply) -> timedelta | None:
-    value = reply.headers.get("retry-after", "")
-    return timedelta(seconds=int(value)) if value.isdecimal() else None

@@ -21,8 +21,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stackhub.contract import Event, Json, Message, Severity
-from stackhub_slack.text import clean, code, fit, lasted, line, link, octets, stamp, universal
+from stackhub.contract import Event, Json, Message, Severity, clean, line
+from stackhub_slack.text import code, fit, lasted, link, octets, stamp, universal
 
 TOTAL: Final = 12_000  # characters of JSON, over all blocks
 HEADER: Final = 150

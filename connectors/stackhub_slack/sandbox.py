@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl
 
-from stackhub.contract.sandbox import Fault, Receive, Scope, Send, Shown, World, faulty
+from stackhub.contract.sandbox import Fault, Receive, Scope, Send, Shown, World, faulty, heard, reply
 from stackhub_slack.sandbox_blocks import refused, seen
 
 TOKEN: Final = "xoxb-sandbox-7f3a1c"  # noqa: S105 - opens nothing but this fake
@@ -104,19 +104,13 @@ class SlackVendor:
         ]
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body, more = b"", True
-        while more:
-            part = await receive()
-            body, more = body + part.get("body", b""), part.get("more_body", False)
+        body = await heard(receive)
         self.bodies.append(body)
         headers = {name.decode().lower(): value.decode() for name, value in scope["headers"]}
         status, extra, answer = self._asked(scope["path"], headers, body)
         text = answer if isinstance(answer, str) else json.dumps(answer)
         kind = "text/html" if isinstance(answer, str) else "application/json; charset=utf-8"
-        raw = {"content-type": kind, **extra, "content-length": str(len(text.encode()))}
-        sent = [(name.encode(), value.encode()) for name, value in raw.items()]
-        await send({"type": "http.response.start", "status": status, "headers": sent})
-        await send({"type": "http.response.body", "body": text.encode()})
+        await reply(send, status, {"content-type": kind, **extra}, text.encode())
 
     def _asked(self, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
         given = _given(headers.get("content-type", ""), body)

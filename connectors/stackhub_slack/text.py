@@ -1,4 +1,4 @@
-"""Plain text made fit for Slack: cleaned, escaped, shortened. Pure.
+"""Plain text made fit for Slack: escaped and shortened. Pure.
 
 Slack reads `&`, `<` and `>` as control characters: an unescaped ``<!channel>`` in an error's own words would wake a
 whole channel. Source: docs.slack.dev/messaging/formatting-message-text, read 2026-11.
@@ -9,6 +9,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from stackhub.contract import clean, line
+
 ELLIPSIS: Final = "…"
 FENCES: Final = "```\n\n```"
 MINUTE: Final = 60
@@ -16,19 +18,7 @@ HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 
 _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-_COLOURS: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")  # what dbt writes for a terminal
-_UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _WEB: Final = re.compile(r"https?://[^\s|<>\"]+", re.IGNORECASE)
-
-
-def clean(text: str) -> str:
-    """Drop what is no text: a terminal's colours, control characters, halves of surrogate pairs."""
-    return _UNPRINTABLE.sub("", _COLOURS.sub("", text.replace("\r\n", "\n"))).strip()
-
-
-def line(text: str) -> str:
-    """Clean a text and make it one line."""
-    return " ".join(clean(text).split())
 
 
 def octets(text: str) -> int:

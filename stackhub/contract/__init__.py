@@ -17,6 +17,7 @@ from stackhub.contract.protocols import (
     Webhook,
     open_gate,
 )
+from stackhub.contract.text import clean, line
 from stackhub.contract.values import (
     Absent,
     Answer,
@@ -125,7 +126,9 @@ __all__ = [
     "Unknown",
     "Unsure",
     "Webhook",
+    "clean",
     "in_thread",
+    "line",
     "looks_secret",
     "open_gate",
 ]

@@ -175,6 +175,23 @@ class InboxVendor(FakeVendor, Protocol):
         ...
 
 
+async def heard(receive: Receive) -> bytes:
+    """Return the whole body of a request."""
+    body, more = b"", True
+    while more:
+        part = await receive()
+        body, more = body + part.get("body", b""), part.get("more_body", False)
+    return body
+
+
+async def reply(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    """Answer a request: JSON, unless ``headers`` say otherwise."""
+    sent = {"content-type": "application/json", **headers, "content-length": str(len(body))}
+    raw = [(name.encode(), value.encode()) for name, value in sent.items()]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})
+
+
 def faulty(app: App, faults: list[Fault], requests: list[tuple[str, str]], world: World) -> App:
     """Put planned faults, and a record of every request, between the wire and a fake vendor."""
 
@@ -202,7 +219,7 @@ async def _break(fault: Fault, app: App, exchange: tuple[Scope, Receive, Send], 
 
     match fault.breaks:
         case Breaks.STATUS:
-            await _reply(send, fault.status, fault.headers, fault.body.encode())
+            await reply(send, fault.status, fault.headers, fault.body.encode())
         case Breaks.BEFORE:
             await _cut(send)
         case Breaks.AFTER:
@@ -218,18 +235,11 @@ async def _break(fault: Fault, app: App, exchange: tuple[Scope, Receive, Send], 
                 await send(message)
         case Breaks.GARBAGE:
             await app(scope, receive, keep)
-            await _reply(send, 200, fault.headers, fault.body.encode())
+            await reply(send, 200, fault.headers, fault.body.encode())
         case Breaks.TRUNCATED:
             await app(scope, receive, keep)
             body = b"".join(message.get("body", b"") for message in answer)
-            await _reply(send, answer[0]["status"], {}, body[: len(body) // 2])
-
-
-async def _reply(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
-    sent = {"content-type": "application/json", **headers, "content-length": str(len(body))}
-    raw = [(name.encode(), value.encode()) for name, value in sent.items()]
-    await send({"type": "http.response.start", "status": status, "headers": raw})
-    await send({"type": "http.response.body", "body": body})
+            await reply(send, answer[0]["status"], {}, body[: len(body) // 2])
 
 
 async def _cut(send: Send) -> None:

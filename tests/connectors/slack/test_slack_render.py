@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stackhub.contract import Event, Fact, Link, Message, Part, Severity
+from stackhub.contract import Event, Fact, Link, Message, Part, Severity, clean, line
 from stackhub_slack.render import TEXT, TOTAL, entry, root, size
 from stackhub_slack.sandbox_blocks import refused, seen, shown
-from stackhub_slack.text import clean, code, fit, fit_ends, lasted, line, link, octets, stamp
+from stackhub_slack.text import code, fit, fit_ends, lasted, link, octets, stamp
 
 AWKWARD = st.sampled_from(
     [
