@@ -8,7 +8,7 @@ from typing import Any, Final
 import anyio
 from rich.text import Text
 
-from stackhub.cli import asking, exits, words
+from stackhub.cli import asking, exits, named, words
 from stackhub.cli.run import logged
 from stackhub.cli.where import Where
 from stackhub.config.read import Configuration
@@ -102,8 +102,8 @@ def close(where: Where, incident: str, *, reason: str) -> int:
 def test(where: Where, pipeline: str, *, as_json: bool) -> int:
     """Send a test down each route, and say of each whether it arrived."""
     configuration = where.configuration()
-    if pipeline and pipeline not in configuration.pipelines:
-        raise Refused(f"no pipeline {pipeline!r}; there are: {', '.join(configuration.pipelines) or 'none'}")
+    if pipeline:
+        named.pipeline(pipeline, configuration.pipelines)
     with logged(words.console(stderr=True), Redactor(configuration.secrets)):
         posts = anyio.run(_test, where, configuration, pipeline)
     good = bool(posts) and all(one.state == "sent" for one in posts)

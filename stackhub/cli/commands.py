@@ -20,7 +20,6 @@ from stackhub.errors import ConfigError, Refused
 from stackhub.model.pipeline import Pipeline
 from stackhub.model.run import OpenRun, RunState
 from stackhub.model.step import TERMINAL
-from stackhub.store.reading import Reader
 
 
 def trigger(where: Where, pipeline: str, *, only: list[str], changes: list[str], wait: bool) -> int:
@@ -59,7 +58,7 @@ def retry(where: Where, typed: str, *, from_start: bool, latest: bool, wait: boo
 def skip(where: Where, typed: str, *, reason: str) -> int:
     """Go on without a step; of a run that has ended, by a retry that does."""
     with where.reader() as reader:
-        run, task = named.step(there(reader), typed)
+        run, task = named.step(named.there(reader), typed)
     if not task:
         raise Refused(f"which step? skip takes RUN.TASK: {run.run.id}.{next(iter(run.steps))}")
 
@@ -119,11 +118,8 @@ def part(
     Raises:
         Refused: there is no such pipeline or task. ConfigError: an option is not one, or its value does not fit.
     """
-    found = configuration.pipelines.get(pipeline)
-    if found is None:
-        names = ", ".join(configuration.pipelines) or "none"
-        raise Refused(f"no pipeline {pipeline!r}; there are: {names}")
-    found = create.with_options(found, changes)
+    named.pipeline(pipeline, configuration.pipelines)
+    found = create.with_options(configuration.pipelines[pipeline], changes)
     problems = check_changed(found, changes, lambda name: configuration.instances[name].connector, environ)
     if problems:
         raise ConfigError(*problems)
@@ -150,14 +146,7 @@ def _check_rest(run: OpenRun, *, from_start: bool) -> None:
 
 def _meant(where: Where, typed: str) -> OpenRun:
     with where.reader() as reader:
-        return named.run(there(reader), typed)
-
-
-def there(reader: Reader | None) -> Reader:
-    """Return what can be asked. Raises `Refused` where there is no store yet."""
-    if reader is None:
-        raise Refused("nothing has run yet")
-    return reader
+        return named.run(named.there(reader), typed)
 
 
 # --- what becomes of it ----------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from rich.text import Text
@@ -23,8 +23,6 @@ from stackhub.store.configure import Scheduled
 from stackhub.store.queries import Known
 from stackhub.store.reading import Reader
 
-NOTHING: Final = "nothing has run yet: `stackhub run PIPELINE` makes a first run, `stackhub serve` keeps the schedules"
-
 
 def runs(where: Where, *, pipeline: str, state: str, limit: int, as_json: bool) -> int:
     """List runs, newest first."""
@@ -32,13 +30,13 @@ def runs(where: Where, *, pipeline: str, state: str, limit: int, as_json: bool) 
         raise Refused(f"no state {state!r}; there are: {', '.join(RunState)}")
     now = datetime.now(UTC)
     with where.reader() as reader:
-        if reader and pipeline and pipeline not in reader(queries.pipelines):
-            raise Refused(f"no pipeline {pipeline!r}; there are: {', '.join(sorted(reader(queries.pipelines)))}")
+        if reader and pipeline:
+            named.pipeline(pipeline, reader(queries.pipelines))
         found = reader(partial(queries.runs, pipeline=pipeline, state=state, limit=limit)) if reader else []
     if as_json:
         words.document([run_view(run, now) for run in found])
     elif not found:
-        print(NOTHING if reader is None else "no such run" if pipeline or state else NOTHING)
+        print(named.NOTHING if reader is None else "no such run" if pipeline or state else named.NOTHING)
     else:
         _list(found, where.hub().timezone, now)
     return 0
@@ -65,7 +63,7 @@ def show(where: Where, typed: str, *, as_json: bool) -> int:
     """Show a run with its steps."""
     now = datetime.now(UTC)
     with where.reader() as reader:
-        there = _there(reader)
+        there = named.there(reader)
         found, _ = named.step(there, typed)
         nodes = there(partial(queries.nodes, run_id=found.run.id))
         events = there(partial(queries.events, run_id=found.run.id))
@@ -84,7 +82,7 @@ def show(where: Where, typed: str, *, as_json: bool) -> int:
 def why(where: Where, typed: str, *, as_json: bool) -> int:
     """Say why a run, or one of its steps, is as it is."""
     with where.reader() as reader:
-        there = _there(reader)
+        there = named.there(reader)
         found, task = named.step(there, typed)
         view = why_view(
             found,
@@ -114,12 +112,6 @@ def _open_runs(reader: Reader, found: OpenRun) -> list[Run]:
     ]
 
 
-def _there(reader: Reader | None) -> Reader:
-    if reader is None:
-        raise Refused(NOTHING)
-    return reader
-
-
 # --- what comes ------------------------------------------------------------------------------------------------------
 
 
@@ -132,8 +124,8 @@ def following(where: Where, pipeline: str, *, many: int, as_json: bool) -> int:
     in_force = bool(known)
     if not in_force:
         known, scheduled = _configured(where, now)
-    if pipeline and pipeline not in known:
-        raise Refused(f"no pipeline {pipeline!r}; there are: {', '.join(sorted(known)) or 'none'}")
+    if pipeline:
+        named.pipeline(pipeline, known)
     mine = [one for one in scheduled if pipeline in ("", one.pipeline)]
     ticks = sorted(
         (view for one in mine for view in _ticks(one, known[one.pipeline], now, many)),

@@ -31,9 +31,8 @@ def logs(where: Where, typed: str, *, stay: bool, as_json: bool) -> int:
 
 
 async def _logs(where: Where, typed: str, stay: bool, as_json: bool) -> int:
-    with where.reader() as reader:
-        if reader is None:
-            raise Refused("nothing has run yet")
+    with where.reader() as store:
+        reader = named.there(store)
         found, task = named.step(reader, typed)
         names = [task] if task else list(found.steps)
         async with _opened(where, found, names) as sources:

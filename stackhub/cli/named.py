@@ -1,5 +1,6 @@
 """Which run is meant: its id, a unique beginning or end of it, ``last``, or a pipeline's name for its newest run."""
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
@@ -13,7 +14,30 @@ from stackhub.store import tables as t
 from stackhub.store.reading import Reader
 
 LAST: Final = "last"
+NOTHING: Final = "nothing has run yet: `stackhub run PIPELINE` makes a first run, `stackhub serve` keeps the schedules"
 SHORTEST: Final = 4  # characters of an id
+
+
+def there(reader: Reader | None) -> Reader:
+    """Return what can be asked.
+
+    Raises:
+        Refused: there is no store yet.
+    """
+    if reader is None:
+        raise Refused(NOTHING)
+    return reader
+
+
+def pipeline(typed: str, known: Iterable[str]) -> None:
+    """Refuse a pipeline that there is not.
+
+    Raises:
+        Refused: with those that there are.
+    """
+    names = sorted(known)
+    if typed not in names:
+        raise Refused(f"no pipeline {typed!r}; there are: {', '.join(names) or 'none'}")
 
 
 def split(typed: str) -> tuple[str, str]:
@@ -31,7 +55,7 @@ def run_id(reader: Reader, typed: str) -> str:
     if typed == LAST:
         found = reader(partial(queries.runs, limit=1))
         if not found:
-            raise Refused("nothing has run yet")
+            raise Refused(NOTHING)
         return found[0].id
     newest = reader(partial(queries.last_run, pipeline=typed))
     if newest is not None:

@@ -6,11 +6,10 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
-from stackhub.cli import words
+from stackhub.cli import named, words
 from stackhub.cli.tree import tree
 from stackhub.cli.where import Where
 from stackhub.config.read import Configuration
-from stackhub.errors import Refused
 from stackhub.model.pipeline import Pipeline, Route, Schedule, Sla, Task
 from stackhub.server.views import pipeline_view
 from stackhub.store import queries
@@ -23,8 +22,8 @@ RULE: Final = "a transform without needs waits for every extract"
 def plan(where: Where, pipeline: str, *, as_json: bool, mermaid: bool) -> int:
     """Show one pipeline, or all of them, as they are configured."""
     configuration = where.configuration()
-    if pipeline and pipeline not in configuration.pipelines:
-        raise Refused(f"no pipeline {pipeline!r}; there are: {', '.join(configuration.pipelines) or 'none'}")
+    if pipeline:
+        named.pipeline(pipeline, configuration.pipelines)
     chosen = [one for name, one in configuration.pipelines.items() if pipeline in ("", name)]
     if mermaid:
         print(diagram(chosen), end="")

@@ -12,7 +12,7 @@ import structlog
 from rich.console import Console
 from rich.text import Text
 
-from stackhub.cli import asking, commands, exits, picture, progress, words
+from stackhub.cli import asking, commands, exits, named, picture, progress, words
 from stackhub.cli.asking import LOCK, WRITTEN_BY, Done, Wish
 from stackhub.cli.follow import How, Keys, Local, Remote, Source, follow
 from stackhub.cli.where import Where
@@ -60,7 +60,7 @@ async def carry_out(
     accepted(done)
     out.print(Text(done.told or "a daemon has the store: it was asked, and is followed", style="dim"))
     with where.reader() as reader:
-        source = Remote(hub, commands.there(reader), done.run)
+        source = Remote(hub, named.there(reader), done.run)
         return await stay(source, out, hub.timezone, pipeline, keys or Keys(cancels=True), as_json)
 
 

@@ -177,6 +177,8 @@ def _words(kind: str, message: str, given: Any) -> str:
             return "should be a list"
         case "bool_type" | "bool_parsing":
             return "should be true or false"
+        case "int_type" | "int_parsing" | "int_from_float":
+            return "should be a whole number"
         case _:
             return _said(message)
 

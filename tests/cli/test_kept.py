@@ -2,6 +2,8 @@
 
 import pytest
 
+from stackhub.cli.named import NOTHING
+
 KEPT = "no daemon is running: kept, it will be obeyed when one starts\n"
 
 
@@ -66,7 +68,7 @@ def test_what_cannot_be_obeyed_is_not_kept(stackhub, argv, said):
 @pytest.mark.parametrize("argv", [["retry", "shop"], ["cancel", "last"], ["skip", "a.b", "--reason", "x"]])
 def test_what_speaks_of_a_run_is_refused_while_none_has_run(stackhub, directory, argv):
     shown = stackhub(*argv)
-    assert (shown.code, shown.err) == (2, "nothing has run yet\n")
+    assert (shown.code, shown.err) == (2, f"{NOTHING}\n")
     assert not (directory / ".stackhub").exists()
 
 

@@ -54,6 +54,7 @@ def test_one_part_runs_with_other_options(stackhub):
     ("argv", "said"),
     [
         (["nosuch"], "no pipeline 'nosuch'; there are: broken, long, shop"),
+        ([""], "no pipeline ''; there are: broken, long, shop"),
         (["shop", "--only", "nosuch"], "shop: no task 'nosuch'; there are: orders, payments, marts"),
         (["shop", "--with", "orders"], "--with 'orders' is not TASK.option=value"),
         (["shop", "--with", "orders.comand=x"], "--with orders.comand: unknown key 'comand': did you mean 'command'?"),

@@ -48,7 +48,7 @@ def test_dotenv_is_read_as_dotenv_is(house):
         ),
         ("TAP_API_KEY=abcd\nTAP_API_UR=x", "tap.env:2: unknown key TAP_API_UR: did you mean 'TAP_API_URL'?"),
         ("TAP_API_KEY=abcd\ntap_page=1", "tap.env:2: unknown key tap_page: did you mean 'TAP_PAGE'?"),
-        ("TAP_API_KEY=abcd\nTAP_PAGE=many", "tap.env:2: TAP_PAGE: should be a valid integer, unable to parse string as an integer"),
+        ("TAP_API_KEY=abcd\nTAP_PAGE=many", "tap.env:2: TAP_PAGE: should be a whole number"),
         ("TAP_API_KEY=abcd\nTAP_LABELS=[1]", "tap.env:2: TAP_LABELS: should be a mapping (key: value)"),
         ("TAP_API_KEY=abcd\nTAP_LABELS={", "tap.env:2: TAP_LABELS: should be a mapping (key: value)"),
         (

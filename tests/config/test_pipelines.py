@@ -260,7 +260,7 @@ B = "  b: {uses: mill.build, needs: []}\n"
         (tasks("  a: {uses: tap.sync, with: {connection: 2024}}\n"), "3:42: tasks.a.with.connection: should be text: put it in quotes"),
         (tasks("  a: {uses: tap.sync, with: {conection: c}}\n"), "3:30: tasks.a.with: unknown key 'conection': did you mean 'connection'?"),
         (tasks("  a: {uses: tap.sync, with: {connection: c, rows: -1}}\n"), "3:51: tasks.a.with.rows: should be greater than or equal to 0"),
-        (tasks("  a: {uses: tap.sync, with: {connection: c, rows: '${ROWS}'}}\n"), "3:51: tasks.a.with.rows: should be a valid integer, unable to parse string as an integer"),
+        (tasks("  a: {uses: tap.sync, with: {connection: c, rows: '${ROWS}'}}\n"), "3:51: tasks.a.with.rows: should be a whole number"),
         (tasks("  a: {uses: tap.sync, with: {connection: '${NONE}'}}\n"), "3:42: tasks.a.with.connection: the variable NONE is not set in the environment; set it, give a default with ${NONE:-...}, or write $${NONE} for a literal ${NONE}"),
         (tasks("  a: {uses: tap.sync, with: {connection: '{{ run.idd }}'}}\n"), "3:42: tasks.a.with.connection: unknown name 'run.idd' in {{ }}; write `{{{{` for a literal `{{`: did you mean 'run.id'?"),
         (tasks("  a: {uses: tap.sync, with: }\n"), "3:23: tasks.a.with: is empty"),
