@@ -1,6 +1,5 @@
 """P5: a hub with nothing to do, as a process of its own."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -10,6 +9,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from afloat import free_port, memory, processor
 from row import Row
 
 WATCHED = 10.0  # seconds over which the idle hub's processor time is read
@@ -17,13 +17,13 @@ WATCHED = 10.0  # seconds over which the idle hub's processor time is read
 
 def idle_hub() -> list[Row]:
     """Start the daemon three times; measure start, memory and processor time."""
-    ready, memory, busy, floor = [], [], [], []
+    ready, held, busy, floor = [], [], [], []
     for _ in range(3):
         start = time.perf_counter()
         subprocess.run([sys.executable, "-c", "pass"], check=True)
         floor.append((time.perf_counter() - start) * 1000)
         with tempfile.TemporaryDirectory() as name:
-            port = _free_port()
+            port = free_port()
             directory = Path(name)
             (directory / "stackhub.env").write_text(f"STACKHUB_PORT={port}\nSTACKHUB_LOG_LEVEL=error\n")
             (directory / "pipelines").mkdir()
@@ -35,25 +35,19 @@ def idle_hub() -> list[Row]:
             try:
                 _await_ready(port, hub)
                 ready.append((time.perf_counter() - start) * 1000)
-                before = _processor(hub.pid)
+                before = processor(hub.pid)
                 with suppress(subprocess.TimeoutExpired):
                     hub.wait(WATCHED)
-                busy.append((_processor(hub.pid) - before) / WATCHED * 100)
-                memory.append(_pss(hub.pid))
+                busy.append((processor(hub.pid) - before) / WATCHED * 100)
+                held.append(memory(hub.pid))
             finally:
                 hub.send_signal(signal.SIGTERM)
                 hub.wait(20)
     return [
         Row("P5", "idle hub: start to /readyz", "ms", ready, min(floor), "starting Python", "1,000 ms"),
-        Row("P5", "idle hub: memory (PSS)", "MB", memory, 9.0, "Python itself", "90 MB"),
+        Row("P5", "idle hub: memory (PSS)", "MB", held, 9.0, "Python itself", "90 MB"),
         Row("P5", "idle hub: share of a core", "%", busy, bar="0.5 %"),
     ]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _await_ready(port: int, hub: subprocess.Popen[bytes]) -> None:
@@ -68,13 +62,3 @@ def _await_ready(port: int, hub: subprocess.Popen[bytes]) -> None:
             with suppress(subprocess.TimeoutExpired):
                 hub.wait(0.01)
     raise RuntimeError(f"the hub did not become ready; exit code {hub.poll()}")
-
-
-def _processor(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _pss(pid: int) -> float:
-    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return int(next(line for line in rollup.splitlines() if line.startswith("Pss:")).split()[1]) / 1024

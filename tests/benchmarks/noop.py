@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
+from places import Place
 from pydantic_settings import SettingsConfigDict
 
 from stackhub import registry
@@ -76,15 +76,19 @@ class Noop:
 
 
 @asynccontextmanager
-async def hub(directory: Path, **pipelines: str) -> AsyncIterator[tuple[Engine, Noop]]:
-    """Run an engine on a new SQLite file in ``directory`` with these pipelines (name -> YAML of its tasks)."""
-    (directory / "pipelines").mkdir()
+async def hub(place: Place, **pipelines: str) -> AsyncIterator[tuple[Engine, Noop]]:
+    """Run an engine on a place's database with these pipelines (name -> YAML of its tasks)."""
+    directory = place.directory
+    (directory / "pipelines").mkdir(exist_ok=True)
     for name, tasks in pipelines.items():
         (directory / "pipelines" / f"{name}.yaml").write_text(f"pipeline: {name}\ntasks:\n{tasks}")
     noop = Noop()
     load = {"noop": noop}
     configuration = read(
-        directory, {}, lambda name: load.get(name) or registry.load(name), [*registry.installed(), "noop"]
+        directory,
+        {"STACKHUB_DATABASE_URL": place.url},
+        lambda name: load.get(name) or registry.load(name),
+        [*registry.installed(), "noop"],
     )
     async with AsyncExitStack() as stack:
         url = configuration.hub.database_url.get_secret_value()

@@ -1,13 +1,12 @@
 """P7: durable transitions a second, from independent tasks and from the steps of a few runs."""
 
-import os
-import tempfile
 import time
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import Final
 
 import anyio
 from msgspec.structs import replace
+from places import place
 from row import Row
 
 from stackhub.decide import create
@@ -17,20 +16,24 @@ from stackhub.store import rows
 from stackhub.store.store import Store, open_store
 from stackhub.store.transaction import Transaction
 
-EACH = 10  # transitions of one task
+EACH: Final = 10  # transitions of one task
+BARS: Final = {"sqlite": "30,000/s", "postgresql": "15,000/s"}
 
 
-async def transitions() -> list[Row]:
-    """Measure both shapes."""
+def transitions(kind: str) -> list[Row]:
+    """P7: measure both shapes."""
+    return anyio.run(_transitions, kind)
+
+
+async def _transitions(kind: str) -> list[Row]:
     found = []
     for shape, runs, steps in (("1,000 independent tasks", 1000, 1), ("20 runs of 50 steps", 20, 50)):
         rates = []
         for _ in range(3):
-            with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as name:
-                url = f"sqlite:///{name}/bench.db"
-                async with open_store(url, Path(name), written_by="bench") as store:
+            with place(kind) as where:
+                async with open_store(where.url, where.directory, written_by="bench") as store:
                     rates.append(await _measure(store, runs, steps))
-        found.append(Row("P7", f"durable transitions, {shape}", "/s", rates, bar="30,000/s"))
+        found.append(Row("P7", f"durable transitions, {shape}", "/s", rates, bar=BARS[kind], database=kind))
     return found
 
 
@@ -42,8 +45,9 @@ async def _measure(store: Store, runs: int, steps: int) -> float:
         create.new(pipeline, run_id=f"R{n:05}", trigger=Trigger.MANUAL, interval=Interval(start=now, end=now), now=now)
         for n in range(runs)
     ]
-    for one in made:
-        await store.apply(Transaction().add(*rows.run_made(one)))
+    async with anyio.create_task_group() as group:
+        for one in made:
+            group.start_soon(store.apply, Transaction().add(*rows.run_made(one)))
     start = time.perf_counter()
     async with anyio.create_task_group() as group:
         for one in made:
