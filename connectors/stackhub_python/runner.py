@@ -2,19 +2,17 @@
 
 Reads ``{"function", "args", "answer"}`` from standard input, so that arguments pass neither a shell nor a process list;
 the function finds an empty standard input. Leaves ``{"value"}`` or ``{"error"}`` in the file ``answer``. Runs under
-whichever Python a task names, so it imports the standard library only, and nothing newer than Python 3.8 knows.
+whichever Python a task names, so it imports the standard library only, nothing newer than Python 3.8 knows, and little
+of it: `inspect` and `traceback` alone would take longer to import than the interpreter takes to start.
 """
 
 from __future__ import annotations  # for the older ones
 
 import importlib
-import inspect
 import json
-import operator
 import os
 import sys
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 MOST = 16 * 1024  # characters of a value that are kept
 
@@ -22,14 +20,17 @@ MOST = 16 * 1024  # characters of a value that are kept
 def find(name: str) -> Callable[..., object]:
     """Return what ``module:name`` or ``module.name`` means."""
     module, _, inner = name.partition(":") if ":" in name else name.rpartition(".")
-    return operator.attrgetter(inner)(importlib.import_module(module))  # type: ignore[no-any-return]
+    found = importlib.import_module(module)
+    for part in inner.split("."):
+        found = getattr(found, part)
+    return found  # type: ignore[return-value]  # it was a module at first
 
 
 def call(name: str, args: dict[str, object] | list[object]) -> object:
     """Call it; what can be awaited is awaited."""
     function = find(name)
     value = function(**args) if isinstance(args, dict) else function(*args)
-    if inspect.iscoroutine(value):
+    if isinstance(value, Coroutine):
         import asyncio
 
         value = asyncio.run(value)
@@ -62,6 +63,8 @@ def main() -> None:
     try:
         value = call(asked["function"], asked["args"])
     except Exception as err:  # noqa: BLE001 - whatever a stranger's function raises
+        import traceback
+
         traceback.print_exception(type(err), err, err.__traceback__)
         leave(asked["answer"], {"error": "".join(traceback.format_exception_only(type(err), err)).strip()[-2000:]})
         sys.exit(1)
