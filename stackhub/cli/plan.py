@@ -11,6 +11,7 @@ from stackhub.cli.tree import tree
 from stackhub.cli.where import Where
 from stackhub.config.read import Configuration
 from stackhub.model.pipeline import Pipeline, Route, Schedule, Sla, Task
+from stackhub.model.words import say
 from stackhub.server.views import pipeline_view
 from stackhub.store import queries
 from stackhub.store.queries import Known
@@ -145,7 +146,7 @@ def _starts(pipeline: Pipeline) -> str:
 
 def _schedule(schedule: Schedule) -> str:
     if schedule.every is not None:
-        return f"every {words.exact(schedule.every)}"
+        return f"every {say(schedule.every)}"
     return f"cron {schedule.cron} ({schedule.timezone})"
 
 
@@ -154,7 +155,7 @@ def _sla(sla: Sla | None) -> str:
         return ""
     ways = [
         f"by {sla.finish_by:%H:%M} ({sla.timezone})" if sla.finish_by else "",
-        f"within {words.exact(sla.max_duration)}" if sla.max_duration else "",
+        f"within {say(sla.max_duration)}" if sla.max_duration else "",
     ]
     return ", and ".join(way for way in ways if way)
 

@@ -96,16 +96,6 @@ def length(seconds: float | timedelta | None) -> str:
     return f"{whole // DAY}d {whole % DAY // HOUR:02}h"
 
 
-def exact(span: timedelta) -> str:
-    """Write a length of time as it was configured: ``5m``, ``1h 15m``, ``1m 30s``."""
-    left = round(span.total_seconds())
-    parts = []
-    for unit, size in (("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", 1)):
-        number, left = divmod(left, size)
-        parts += [f"{number}{unit}"] if number else []
-    return " ".join(parts) or "0s"
-
-
 def clock(at: datetime, zone: str) -> str:
     """Write a time of day: ``06:00:12``."""
     return at.astimezone(ZoneInfo(zone)).strftime("%H:%M:%S")

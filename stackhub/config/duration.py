@@ -6,6 +6,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
+from stackhub.model.words import say
+
 _PARTS: Final = re.compile(r"(?:([0-9]{1,7})d)?(?:([0-9]{1,7})h)?(?:([0-9]{1,7})m)?(?:([0-9]{1,7})s)?")
 _LONGEST: Final = timedelta(days=36_500)
 _SIZE: Final = re.compile(r"([0-9]{1,9}) ?(B|kB|KB|MB|GB|KiB|MiB|GiB)")
@@ -33,20 +35,6 @@ def parse(written: object) -> timedelta:
     if length > _LONGEST:
         raise ValueError("should be a duration of at most a hundred years")
     return length
-
-
-def say(length: timedelta) -> str:
-    """Write a duration as people do, to the second: ``1h30m``, ``0s``; what is left of a second is cut off."""
-    sign = "-" if length < timedelta() else ""
-    left = abs(length) // timedelta(seconds=1)
-    if left == 0:
-        return "0s"
-    parts = []
-    for unit, seconds in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
-        count, left = divmod(left, seconds)
-        if count:
-            parts.append(f"{count}{unit}")
-    return sign + "".join(parts)
 
 
 def parse_size(written: object) -> int:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
-from stackhub.config.duration import say
 from stackhub.config.findings import Loc
 from stackhub.config.graph import cycles, in_order
 from stackhub.config.instances import Instances
@@ -15,6 +14,7 @@ from stackhub.config.page import Page
 from stackhub.config.pipeline_file import DefaultsFile, PipelineFile, RetriesFile, TaskFile
 from stackhub.contract import Connector, Operation, Role
 from stackhub.model.pipeline import Need, Retries, Task
+from stackhub.model.words import say
 
 _DEFAULT: Final = Retries()
 _NOTHING: Final = timedelta()

@@ -4,13 +4,13 @@ import re
 from datetime import time, timedelta
 from typing import Final
 
-from stackhub.config.duration import say
 from stackhub.config.page import Page
 from stackhub.config.pipeline_file import PipelineFile, ScheduleFile
 from stackhub.config.zones import known_zone
 from stackhub.decide.cron import problem
 from stackhub.decide.schedule import LONGEST, SHORTEST
 from stackhub.model.pipeline import Schedule, Sla
+from stackhub.model.words import say
 
 _TIME: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _NAMED: Final = {

@@ -22,14 +22,12 @@ incident, not the lateness.
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
-from typing import Final
 
 from stackhub.decide.cron import instant, zone
 from stackhub.decide.schedule import Due, Verdict
 from stackhub.model.pipeline import Sla
 from stackhub.model.run import Run, RunState
-
-_UNITS: Final = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("m", timedelta(minutes=1)))
+from stackhub.model.words import say
 
 
 class Kind(StrEnum):
@@ -76,7 +74,7 @@ def deadlines(
         found.append(Deadline(kind=Kind.FINISH_BY, at=at, text=text))
     if sla.max_duration is not None:
         at = (tick or started_at or created_at).astimezone(UTC) + sla.max_duration
-        found.append(Deadline(kind=Kind.MAX_DURATION, at=at, text=f"finish within {_spoken(sla.max_duration)}"))
+        found.append(Deadline(kind=Kind.MAX_DURATION, at=at, text=f"finish within {say(sla.max_duration)}"))
     return tuple(sorted(found, key=lambda deadline: deadline.at))
 
 
@@ -105,12 +103,3 @@ def _next(clock: time, timezone: str, after: datetime) -> datetime:
 
 def _clock(clock: time) -> str:
     return clock.isoformat(timespec="seconds" if clock.second else "minutes")
-
-
-def _spoken(duration: timedelta) -> str:
-    words = []
-    for unit, length in _UNITS:
-        count, duration = divmod(duration, length)
-        words += [f"{count}{unit}"] if count else []
-    words += [f"{duration.total_seconds():g}s"] if duration or not words else []
-    return "".join(words)

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from stackhub.contract import StartIs
 from stackhub.model.pipeline import OnTimeout, Retries, Task
 from stackhub.model.step import TERMINAL, Step, StepState, Stop
+from stackhub.model.words import say
 
 GIVE_UP: Final = 3  # timeouts, after which an attempt is ended whatever it is doing
 JITTER: Final = 0.2  # of a wait, at most, added so that retries do not march in step
@@ -54,7 +55,7 @@ def still_going(step: Step, rule: Rule) -> str:
 def too_long(step: Step, task: Task, rule: Rule, now: datetime, *, shared: bool) -> Step:
     """End an attempt that has reached its deadline, the job still going."""
     if task.on_timeout is OnTimeout.CANCEL and rule.cancellable and not (step.joined or shared):
-        note = f"timed out after {task.timeout}: asking it to stop"
+        note = f"timed out after {say(task.timeout)}: asking it to stop"
         return step.move(StepState.RUNNING, stop=Stop.TIMEOUT, stop_at=now, due=now, note=note)
     return let_go(step, task, rule, now)
 
@@ -62,7 +63,7 @@ def too_long(step: Step, task: Task, rule: Rule, now: datetime, *, shared: bool)
 def let_go(step: Step, task: Task, rule: Rule, now: datetime) -> Step:
     """The attempt is over, its job is not: the next attempt goes on watching the same job."""
     why = still_going(step, rule) if task.on_timeout is OnTimeout.CANCEL else "on_timeout is let_go; it goes on"
-    error = f"timed out after {task.timeout}; let go: {why}"
+    error = f"timed out after {say(task.timeout)}; let go: {why}"
     if step.attempt >= task.retries.attempts:
         return fail(step, error, now)
     return step.move(
@@ -80,7 +81,7 @@ def let_go(step: Step, task: Task, rule: Rule, now: datetime) -> Step:
 def timed_out(step: Step, task: Task, now: datetime) -> Step:
     """End an attempt whose job has stopped because we asked it to at its deadline."""
     step = replace(step, stop=Stop.NO, stop_at=None, stop_tries=0)
-    return failed(step, task, now, f"timed out after {task.timeout}; cancelled", retryable=True)
+    return failed(step, task, now, f"timed out after {say(task.timeout)}; cancelled", retryable=True)
 
 
 def failed(step: Step, task: Task, now: datetime, error: str, *, retryable: bool) -> Step:
@@ -127,7 +128,7 @@ def given_up(step: Step, task: Task, now: datetime) -> Step:
     put_off = _put_off(step)
     if put_off is None or now < since + GIVE_UP * task.timeout + put_off:
         return step
-    sight = f"given up after {now - since}: {step.note or 'it never ended'}"
+    sight = f"given up after {say(now - since)}: {step.note or 'it never ended'}"
     if step.stop in {Stop.CANCEL, Stop.SKIP}:
         return ended(replace(step, note=sight, may_have_run=step.state is StepState.STARTING), now)
     return may_have_run(step, now, sight) if step.state is StepState.STARTING else fail(step, sight, now)

@@ -35,6 +35,7 @@ from stackhub.decide import ends
 from stackhub.decide.ends import Rule
 from stackhub.model.pipeline import Freshness, Retries, Task
 from stackhub.model.step import AT_WORK, TERMINAL, Step, StepState, Stop
+from stackhub.model.words import say
 
 ODD: Final = timedelta(minutes=2)  # answers that make no sense for so long: we have lost sight of the job
 FIND_AGAIN: Final = timedelta(seconds=5)
@@ -265,7 +266,7 @@ def _stopping(step: Step, seen: Step, now: datetime) -> Step:
     """Go on waiting for a job that was asked to stop; one that does not is let go, and never started beside itself."""
     if step.stop_at is None or now < step.stop_at + STOP_FOR:
         return _same_or(step, seen)
-    note = f"it did not stop within {STOP_FOR}: let go, it may go on"
+    note = f"it did not stop within {say(STOP_FOR)}: let go, it may go on"
     if step.stop is Stop.TIMEOUT:
         return ends.fail(seen, f"timed out; {note}", now)
     return ends.ended(replace(seen, note=note), now)

@@ -1,7 +1,10 @@
-"""Words that the hub and its connectors share."""
+"""Words that all parts of the hub share."""
 
+from datetime import timedelta
 from enum import StrEnum
-from typing import Self
+from typing import Final, Self
+
+_UNITS: Final = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
 class Severity(StrEnum):
@@ -20,3 +23,17 @@ class Severity(StrEnum):
     def at_least(self, other: Self) -> bool:
         """Say whether this is as bad as ``other`` or worse."""
         return self.rank >= other.rank
+
+
+def say(length: timedelta) -> str:
+    """Write a duration as people write it, to the second: ``1h30m``, ``0s``; what is left of a second is cut off."""
+    sign = "-" if length < timedelta() else ""
+    left = abs(length) // timedelta(seconds=1)
+    if left == 0:
+        return "0s"
+    parts = []
+    for unit, seconds in _UNITS:
+        count, left = divmod(left, seconds)
+        if count:
+            parts.append(f"{count}{unit}")
+    return sign + "".join(parts)

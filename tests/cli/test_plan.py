@@ -19,7 +19,7 @@ def test_the_graph_is_a_tree_with_its_schedule_deadline_and_routes(stackhub):
         "  payments  python.run",
         "  └─ marts  shell.run   waits for orders, payments: declared under needs",
         "  starts       cron 0 6 * * 1-5 (Europe/Berlin)",
-        "  must end     by 07:30 (Europe/Berlin), and within 1h 15m",
+        "  must end     by 07:30 (Europe/Berlin), and within 1h15m",
         "  tells        nobody: there is no alerts block, and no notifier has an env file",
         "  when missed  catchup last, overlap skip",
     ]

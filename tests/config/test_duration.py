@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from stackhub.config.duration import Duration, Size, parse, parse_size, say
+from stackhub.config.duration import Duration, Size, parse, parse_size
+from stackhub.model.words import say
 
 
 @pytest.mark.parametrize(

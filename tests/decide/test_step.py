@@ -376,4 +376,4 @@ def test_an_attempt_without_any_end_in_sight_is_given_up_after_three_timeouts():
     assert poll(running(), Unavailable("503"), T0 + 6 * HOUR - SECOND).state is S.RUNNING
     over = poll(running(), Unavailable("503"), T0 + 6 * HOUR)
     assert (over.state, over.may_have_run) == (S.FAILED, False)
-    assert "given up after 6:00:00" in over.error
+    assert "given up after 6h" in over.error
