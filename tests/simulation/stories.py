@@ -7,7 +7,8 @@ from datetime import timedelta
 from engine.played import BROKEN, FAILED, OK, Lost
 from simulation.ground import Ground
 
-from stackhub.contract import Finished, Landing, Outcome, Unavailable
+from stackhub.contract import Finished, Landing, Outcome, Rejected, Unavailable
+from stackhub.errors import Refused
 
 SHOP = """
 pipeline: shop
@@ -33,8 +34,11 @@ class Story:
     check: Callable[[Ground], None]
     pipeline: str = "shop"
     runs: int = 1  # that somebody asks for
+    scheduled: bool = False
+    until: timedelta | None = None  # its end; None: when nothing is left to be done
 
 
+AFTER = "pipeline: after\ntriggers: [{pipeline: shop}]\ntasks: {b: {uses: mill.build, with: {select: b}}}\n"
 TELLING = ("tap", "mill", "bell", "horn")
 
 
@@ -166,6 +170,74 @@ def check_blind(on):
     assert (state, asked) in {("succeeded", 0), ("failed", 1)}, (state, asked)
 
 
+def persists(kind, after, **args):
+    """Let a person ask for something, again and again until there is an answer."""
+
+    def begin(on):
+        world()(on)
+
+        def ask():
+            lives = on.universe.lives
+            asked = lives[-1].submit(kind, run=on.ask("SELECT max(id) FROM run")[0][0], **args) if lives else None
+            on.universe.at(timedelta(seconds=2), lambda: None if asked and _answered(asked) else ask())
+
+        on.universe.at(timedelta(seconds=after), ask)
+
+    return begin
+
+
+def _answered(asked):
+    return asked.done and (asked.error is None or isinstance(asked.error, Refused))
+
+
+def check_cancelled(on):
+    """What was asked to stop has stopped, and nothing is begun after it."""
+    assert states(on)[0] in {"cancelled", "succeeded"}
+    assert len(on["tap"].jobs) <= 1
+    assert len(on["mill"].jobs) <= 1
+    assert on["bell"].sent == {}
+
+
+def with_downstream(on):
+    furnished(LINE)(on)
+    on.house.pipeline(AFTER)
+
+
+def check_downstream(on):
+    ended = on.ask("SELECT pipeline, state FROM run ORDER BY pipeline")
+    assert ended == [("after", "succeeded"), ("shop", "succeeded")], ended
+    assert [job.what for job in on["mill"].jobs] == ["all", "b"]
+    assert len(on["tap"].jobs) == 1
+
+
+def with_fallback(on):
+    furnished(LINE + "alerts: [{to: bell}]\n")(on)
+    on.house.write("stackhub.env", "STACKHUB_GRACE=1s\nSTACKHUB_FALLBACK=horn\n")
+
+
+def dead_route(bell):
+    bell.broken = Rejected("channel_not_found")
+
+
+def check_fallback(on):
+    check_jobs(on, extracts=("orders",))
+    heard = [title for _, event, title in on["horn"].order if event == "opened"]
+    assert heard.count("shop failed: marts") == 1, heard
+    assert len(heard) == len(set(heard)) == len(on["horn"].order), heard  # that the route is dead is told as well
+    told = on.ask("SELECT DISTINCT instance, state FROM outbox ORDER BY 1")
+    assert told == [("bell", "undeliverable"), ("horn", "sent")], told
+
+
+def check_ticks(on):
+    """No tick is lost or doubled, and each that was to run did, once."""
+    ticks = on.ask("SELECT at, verdict, run FROM tick ORDER BY at")
+    assert [(at - ticks[0][0]) / 1e6 for at, _, _ in ticks] == [30.0 * nth for nth in range(4)], ticks
+    runs = [run for _, verdict, run in ticks if verdict == "run"]
+    assert len(runs) == len(set(runs)) == len(states(on)) > 0
+    assert set(states(on)) == {"succeeded"}
+    check_jobs(on, runs=len(runs), extracts=("orders",))
+
+
 STORIES = (
     Story("line", furnished(LINE, "tap", "mill"), world(), check_well("orders")),
     Story("pair", furnished(SHOP), world(), check_well("orders", "stripe")),
@@ -174,4 +246,16 @@ STORIES = (
     Story("stumbles", furnished(LINE), world(tap=busy, mill=is_lost, bell=silent, horn=patient), check_told(tries=2)),
     Story("recovers", furnished(LINE), world(mill=fails), check_recovers, runs=2),
     Story("blind", furnished(BLIND), world(), check_blind),
+    Story("cancelled", furnished(LINE), persists("cancel", after=1), check_cancelled),
+    Story("downstream", with_downstream, world(), check_downstream),
+    Story("fallback", with_fallback, world(mill=fails, bell=dead_route), check_fallback),
+    Story(
+        "ticks",
+        furnished(LINE.replace("tasks:", "schedule: {every: 30s}\ncatchup: all\noverlap: queue\ntasks:")),
+        world(),
+        check_ticks,
+        runs=0,
+        scheduled=True,
+        until=timedelta(seconds=148),
+    ),
 )

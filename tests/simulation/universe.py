@@ -21,7 +21,8 @@ A hub is `open_store` and `attend` on an event loop of its own, over a real SQLi
     life.submit(kind, **args)     a person's command
     life.apply(configuration)     an edit of the files
     life.engine        the parts at work, None until it is up; `life.up`, `life.over`, `life.dead`
-    life.steps         callbacks it has run; it dies before the one numbered ``life.last_step``
+    life.steps         callbacks it has run; it dies before the one numbered ``life.last_step``, and is asked to
+                       leave before ``life.leaves_at``
     life.fate          asked at each point inside a callback whether the hub dies right there: before and after each
                        COMMIT ("COMMIT: before"), each verb of a connector ("tap start: before", "bell deliver: after")
                        and, in front of fake vendors, each request ("fivetran POST /v1/...: before")
@@ -235,6 +236,7 @@ class Life:
         self.failure: BaseException | None = None
         self.steps = 0
         self.last_step: int | None = None
+        self.leaves_at: int | None = None
         self._paused_until = 0.0
         self._writer: InlineWriter | None = None
         self._leave = asyncio.Event()
@@ -292,6 +294,8 @@ class Life:
         if self.steps == self.last_step:
             self.kill()
             return
+        if self.steps == self.leaves_at:
+            self.stop()
         try:
             self.loop.step()
         except Killed:
