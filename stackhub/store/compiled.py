@@ -34,6 +34,9 @@ class Compiled:
     def execute(self, connection: sa.Connection, statement: Statement, rows: Sequence[Row]) -> int:
         """Carry a statement out for each row; return how many rows of the table it touched."""
         touched, left = 0, rows
+        if statement.shape is not None and self._dialect.name == "postgresql":
+            values = [list(column) for column in zip(*map(itemgetter(*statement.shape.names), rows), strict=True)]
+            return _counted(connection, self._said(statement, statement.shape, 0), tuple(values))
         if statement.shape is not None:
             arranged = itemgetter(*statement.shape.names)
             for size, part in _parts(rows):
@@ -94,20 +97,24 @@ def _compiled(
 def _for_many(shape: Shape, size: int, dialect: sa.Dialect) -> str:
     """Say an INSERT, or an UPDATE by key, for so many rows at once.
 
-    The columns of VALUES are called column1, column2, ... by SQLite and by PostgreSQL alike; PostgreSQL has to be told
-    their types, since a NULL has none.
+    SQLite takes them one after the other, as many as are said. PostgreSQL takes each column as an array, so that one
+    text does for any number, and is parsed and planned once: psycopg reads one with many values anew each time, which
+    took longer than all the rest; and in binary form, in which no quotation mark is escaped.
     """
     quote = dialect.identifier_preparer.quote
     columns = [shape.table.c[name] for name in (*shape.changed, *shape.keys)]
+    new = [f"column{nth}" for nth in range(1, len(columns) + 1)]  # as SQLite calls them
     if dialect.name == "sqlite":
-        marks = ["?" for _ in columns]
+        values = "VALUES " + ", ".join([f"({', '.join('?' for _ in columns)})"] * size)
+        rows = f"({values}) AS new"
     else:
-        marks = [f"CAST(%s AS {column.type.compile(dialect)})" for column in columns]
-    values = ", ".join([f"({', '.join(marks)})"] * size)
+        arrays = ", ".join(f"CAST(%b AS {column.type.compile(dialect)}[])" for column in columns)
+        rows = f"unnest({arrays}) AS new({', '.join(new)})"
+        values = f"SELECT {', '.join(new)} FROM {rows}"  # noqa: S608 - names of ours, marks for values
     table, names = quote(shape.table.name), [quote(column.name) for column in columns]
     if not shape.keys:
-        return f"INSERT INTO {table} ({', '.join(names)}) VALUES {values}"  # noqa: S608 - names of ours, marks for values
+        return f"INSERT INTO {table} ({', '.join(names)}) {values}"
     count = len(shape.changed)
-    changes = ", ".join(f"{name} = new.column{nth}" for nth, name in enumerate(names[:count], 1))
-    which = " AND ".join(f"{table}.{name} = new.column{nth}" for nth, name in enumerate(names[count:], count + 1))
-    return f"UPDATE {table} SET {changes} FROM (VALUES {values}) AS new WHERE {which}"  # noqa: S608 - likewise
+    changes = ", ".join(f"{name} = new.{value}" for name, value in zip(names[:count], new, strict=False))
+    which = " AND ".join(f"{table}.{name} = new.{key}" for name, key in zip(names[count:], new[count:], strict=True))
+    return f"UPDATE {table} SET {changes} FROM {rows} WHERE {which}"  # noqa: S608 - likewise
