@@ -135,6 +135,12 @@ def decide(before: OpenRun, told: Sequence[Heard | Order], rules: Mapping[str, R
     return Decision(open=after, changed=changed, moments=moments)
 
 
+def moves(before: OpenRun, item: Heard, rules: Mapping[str, Rule], now: datetime) -> bool:
+    """Say whether hearing this moves its step, without deciding the whole run: most looks bring nothing new."""
+    step = before.steps[item.task]
+    return heard(step, before.pipeline.task(item.task), rules[item.task], item, now) != step
+
+
 def _carried_on(pipeline: Pipeline, run: Run, steps: dict[str, Step], now: datetime) -> tuple[Run, dict[str, Step]]:
     if run.state is RunState.QUEUED and steps and all(step.state in TERMINAL for step in steps.values()):
         run = run.move(RunState.RUNNING, started_at=now)  # nothing is left to wait a turn for

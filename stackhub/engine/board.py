@@ -4,9 +4,9 @@ Within a hub one run is decided by one task at a time; what is heard while its c
 in the next. What stands here is replaced only after COMMIT, so nothing reads uncommitted state.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import anyio
 import structlog
@@ -14,13 +14,14 @@ from anyio.abc import TaskGroup
 
 from stackhub.clock import Clock
 from stackhub.decide.ends import Rule
-from stackhub.decide.run import Decision, Order, decide
+from stackhub.decide.run import Decision, Order, decide, moves
 from stackhub.decide.step import Heard
 from stackhub.engine.bell import Crier
+from stackhub.engine.opensteps import OpenSteps
 from stackhub.errors import LostLane, StaleRun, StoreUnavailable
 from stackhub.model.pipeline import Pipeline
 from stackhub.model.run import OpenRun, RunState
-from stackhub.model.step import AT_WORK, OPEN, Step
+from stackhub.model.step import AT_WORK, Step
 from stackhub.store import queries
 from stackhub.store.store import Store
 
@@ -68,7 +69,7 @@ class Board:
         self._group = group
         self._keeper: Keeper | None = None
         self._slots: dict[str, _Slot] = {}
-        self._of_instance: dict[str, dict[tuple[str, str], Step]] = {}
+        self._open = OpenSteps()
         self._claims: dict[str, str] = {}  # keys of steps that are about to be started -> their pipelines
 
     def attach(self, keeper: Keeper) -> None:
@@ -80,7 +81,7 @@ class Board:
         if open_run.run.ended_at is not None or open_run.run.id in self._slots:
             return
         self._slots[open_run.run.id] = _Slot(open_run, self._rules(open_run.pipeline))
-        self._index(open_run.steps.values())
+        self._open.show(open_run.steps.values())
         self._publish(open_run, tuple(open_run.steps.values()))
 
     def versions(self) -> dict[str, int]:
@@ -112,11 +113,11 @@ class Board:
 
     def steps(self, instance: str) -> list[Step]:
         """Return the open steps of a lane, those of older runs first."""
-        return sorted(self._of_instance.get(instance, {}).values(), key=lambda step: step.run)
+        return self._open.of(instance)
 
     def instances(self) -> set[str]:
         """Return the instances that open steps need now, or later."""
-        return {name for name, steps in self._of_instance.items() if steps}
+        return self._open.instances()
 
     def claim(self, step: Step, pipeline: Pipeline) -> bool:
         """Take a place for a step that is about to be started; False where its pipeline has none left.
@@ -143,12 +144,7 @@ class Board:
 
     def shared(self, step: Step) -> bool:
         """Say whether another open step holds the same job."""
-        mine = _job(step)
-        return mine is not None and any(
-            _job(other) == mine
-            for key, other in self._of_instance.get(step.instance, {}).items()
-            if key != (step.run, step.task)
-        )
+        return self._open.shared(step)
 
     def shared_tasks(self, open_run: OpenRun) -> frozenset[str]:
         """Return the tasks of a run whose job another open step holds as well."""
@@ -157,7 +153,7 @@ class Board:
     def would_change(self, run_id: str, heard: Heard) -> bool:
         """Say whether hearing this would change anything: a look that brings nothing new costs no commit."""
         slot = self._slots.get(run_id)
-        return slot is not None and decide(slot.open, [heard], slot.rules, self._clock.now()) is not None
+        return slot is not None and moves(slot.open, heard, slot.rules, self._clock.now())
 
     async def tell(self, run_id: str, *items: Item) -> OpenRun | None:
         """Decide a run anew with what was heard; returns it as committed, None when it has ended before.
@@ -223,7 +219,7 @@ class Board:
                 await self._reload(slot)
                 continue
             slot.open = decision.open
-            self._index(decision.changed)
+            self._open.show(decision.changed)
             if decision.ended:
                 self._slots.pop(before.run.id, None)
             self._publish(decision.open, decision.changed)
@@ -236,37 +232,22 @@ class Board:
         found = await self._store.read(lambda connection: queries.run(connection, run_id))
         if found is None:
             self._slots.pop(run_id, None)
-            for step in slot.open.steps.values():
-                self._of_instance.get(step.instance, {}).pop((run_id, step.task), None)
+            self._open.forget(slot.open.steps.values())
             raise LostLane(f"run {run_id} is gone")
         log.info("run was stale, read again", run=run_id, version=found.run.version)
         self._replace(slot, found)
 
     def _replace(self, slot: _Slot, found: OpenRun) -> None:
         slot.open = found
-        self._index(found.steps.values())
+        self._open.show(found.steps.values())
         if found.run.ended_at is not None:  # by somebody else; nothing that is heard of it changes anything any more
             self._slots.pop(found.run.id, None)
         self._publish(found, tuple(found.steps.values()))
-
-    def _index(self, steps: Iterable[Step]) -> None:
-        for step in steps:
-            lane = self._of_instance.setdefault(step.instance, {})
-            if step.state in OPEN:
-                lane[step.run, step.task] = step
-            else:
-                lane.pop((step.run, step.task), None)
 
     def _publish(self, open_run: OpenRun, changed: Sequence[Step]) -> None:
         for listener in self.on_moved:
             listener(open_run, changed)
         self.crier.cry()
-
-
-def _job(step: Step) -> tuple[tuple[str, Any], ...] | None:
-    if not step.handle:
-        return None
-    return tuple(sorted((name, str(value)) for name, value in step.handle.items() if name not in {"joined", "url"}))
 
 
 def is_first(board: Board, open_run: OpenRun) -> bool:
