@@ -81,6 +81,19 @@ class Oracle:
         self.open: dict[str, str] = {}  # key -> the incident
         self.deadlines: dict[str, dict[str, Any]] = {}
         self._snapshots: dict[str, dict[str, Any]] = {}
+        self._failed: list[str] = []  # runs in which a step has failed, in this commit
+        self._late: list[str] = []  # deadlines that were missed, in this commit
+        self._sees: dict[str, Callable[[Change], None]] = {
+            "run": self._run,
+            "step": self._step,
+            "tick": self._tick,
+            "schedule": self._schedule,
+            "outbox": self._message,
+            "incident": self._incident,
+            "deadline": self._deadline,
+            "lane": self._rest,
+            "pipeline": self._pipeline,
+        }
 
     def __call__(self) -> None:
         """Look at what was committed since the last look."""
@@ -90,44 +103,22 @@ class Oracle:
 
     def _committed(self, news: list[Change]) -> None:
         runs: set[str] = set()
-        failed: list[str] = []
-        late: list[str] = []
+        self._failed, self._late = [], []
         for change in news:
-            match change.table:
-                case "run":
-                    runs.add(change.one)
-                    self._run(change)
-                case "step":
-                    runs.add(change.one)
-                    self._step(change, failed)
-                case "tick" if change.act != "delete":
-                    self._tick(change)
-                case "schedule":
-                    self._schedule(change)
-                case "outbox" if change.act != "delete":
-                    self._message(change)
-                case "incident" if change.act != "delete":
-                    self._incident(change)
-                case "deadline" if change.act == "delete":
-                    self.deadlines.pop(change.one, None)
-                case "deadline":
-                    self._deadline(change, late)
-                case "lane" if change.new is not None and change.new != change.old:
-                    self.rests[change.one] = instant(change.new), self.town.jumped
-                case "pipeline":
-                    self._pipeline(change)
-                case _:
-                    pass
+            if change.table in {"run", "step"}:
+                runs.add(change.one)
+            seen = self._sees.get(change.table)
+            if seen is not None:
+                seen(change)
         for change in news:
             if change.table == "tick" and change.new == "run" and change.most not in self.every_run:
-                raise Violation(
-                    5, f"the tick of {change.one} at {instant(change.more)} made run {change.most}: there is none"
-                )
+                text = f"the tick of {change.one} at {instant(change.more)} made run {change.most}: there is none"
+                raise Violation(5, text)
         for run_id in sorted(runs & self.runs.keys()):
             self._ends(run_id, self.runs[run_id])
-        for run_id in failed:
+        for run_id in self._failed:
             self._is_told(self.every_run[run_id].data["pipeline"], "failed", f"run {run_id}")
-        for deadline in late:
+        for deadline in self._late:
             self._is_told(self.deadlines[deadline]["pipeline"], "late", f"deadline {deadline}")
 
     # --- runs ---
@@ -148,7 +139,7 @@ class Oracle:
         seen = self.runs[change.one]
         seen.state, seen.data = change.new, json.loads(change.more)
 
-    def _step(self, change: Change, failed: list[str]) -> None:
+    def _step(self, change: Change) -> None:
         run = self.runs.get(change.one)
         if run is None or change.act == "delete":
             return
@@ -163,7 +154,7 @@ class Oracle:
         if change.new == "succeeded" and change.act == "update":
             self._landed(change, seen)
         if change.new == "failed" and change.act == "update" and run.data.get("cancel_at") is None:
-            failed.append(change.one)
+            self._failed.append(change.one)
         if change.new == "partial":
             raise Violation(7, f"{change.one}.{change.two} is partial, and no vendor here leaves anything undone")
 
@@ -209,6 +200,8 @@ class Oracle:
     # --- ticks and deadlines ---
 
     def _tick(self, change: Change) -> None:
+        if change.act == "delete":
+            return
         at, verdict, run = change.more, change.new, change.most
         if verdict == "skip" and run is not None:
             raise Violation(5, f"the tick of {change.one} at {instant(at)} is skipped and has run {run}")
@@ -228,17 +221,24 @@ class Oracle:
             raise Violation(5, f"a schedule of {change.one} was set back to {instant(change.new)}")
         life["next_at"] = change.new
 
+    def _rest(self, change: Change) -> None:
+        if change.new is not None and change.new != change.old:
+            self.rests[change.one] = instant(change.new), self.town.jumped
+
     def _pipeline(self, change: Change) -> None:
         self.paused[change.one] = None if change.new is None else instant(change.new)
         self.pipelines[change.one] = change.more
         (self.retired.add if change.most else self.retired.discard)(change.one)
 
-    def _deadline(self, change: Change, late: list[str]) -> None:
-        if change.act == "update" and change.old != "open" and change.new != change.old:
+    def _deadline(self, change: Change) -> None:
+        if change.act == "delete":
+            self.deadlines.pop(change.one, None)
+            return
+        if change.act == "update" and change.old not in {"open", change.new}:
             raise Violation(4, f"deadline {change.one} was {change.old} and is {change.new}")
         self.deadlines[change.one] = {"pipeline": change.two, "state": change.new, "at": instant(change.more)}
         if change.new == "late" and change.old == "open":
-            late.append(change.one)
+            self._late.append(change.one)
 
     # --- what is told ---
 
@@ -251,6 +251,8 @@ class Oracle:
             raise Violation(4, f"{what} of {pipeline} is {kind}, and no open incident says so")
 
     def _incident(self, change: Change) -> None:
+        if change.act == "delete":
+            return
         found = self.incidents[change.one] = json.loads(change.more)
         if change.act == "update" and change.old is not None:
             raise Violation(4, f"incident {change.one} was resolved and is written again")
@@ -263,6 +265,8 @@ class Oracle:
             raise Violation(4, f"incident {change.one} is open about nothing")
 
     def _message(self, change: Change) -> None:
+        if change.act == "delete":
+            return
         place = (change.one, change.two)
         if (
             change.act == "update"

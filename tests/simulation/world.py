@@ -20,7 +20,7 @@ from simulation.oracle import Oracle, Violation
 from simulation.people import COMMANDS, Crowd, Desk
 from simulation.players import Played, connectors
 from simulation.spec import HubEvent, Person, Spec
-from simulation.universe import Life, Universe
+from simulation.universe import Life, Universe, thrifty
 from simulation.vendors import Town
 
 from stackhub.clock.loop import VirtualLoop
@@ -324,7 +324,7 @@ def live(spec: Spec, *, prepare: Callable[[World], object] = lambda _: None) -> 
         AssertionError: an invariant does not hold, or a hub fell.
     """
     random.seed(spec.seed)
-    with ground() as root, paced(spec.looks):
+    with ground() as root, paced(spec.looks), thrifty():
         world = World(spec, root)
         try:
             prepare(world)

@@ -1,0 +1,135 @@
+"""Worlds of fixed seeds hold; one seed is one history; a failing world is made smaller and replayed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import structlog
+from simulation.dice import roll
+from simulation.shrink import shrink
+from simulation.spec import Spec, read
+from simulation.world import World, ground, live, paced
+
+from stackhub.errors import ConfigError
+
+SIMULATION = Path(__file__).parent
+SEEDS = range(2000, 2050)
+AT_ONCE = 5
+LINE = {
+    "seed": 1,
+    "start": "2026-11-02T12:00:00+00:00",
+    "hours": 1,
+    "instances": {"tap": {}, "mill": {}, "bell": {}},
+    "pipelines": [
+        {
+            "pipeline": "line",
+            "schedule": {"every": "25m"},
+            "tasks": {
+                "load": {"uses": "tap.sync", "with": {"connection": "c0"}, "retries": {"attempts": 1}},
+                "build": {"uses": "mill.build", "needs": ["load"]},
+            },
+        }
+    ],
+}
+
+pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")  # hubs are killed
+
+
+@pytest.fixture(autouse=True)
+def silence():
+    with structlog.testing.capture_logs():
+        yield
+
+
+@pytest.mark.parametrize("first", SEEDS[::AT_ONCE])
+def test_all_holds_in_worlds_of_fixed_seeds(first):
+    for seed in range(first, first + AT_ONCE):
+        live(roll(seed))
+
+
+def history(spec) -> str:
+    with ground() as root, paced(spec.looks):
+        world = World(spec, root)
+        try:
+            world.run()
+            tables = "\n".join(world.reader.connection.iterdump())
+            far = [
+                (call.verb, call.what, call.at, call.key) for one in world.town.accounts.values() for call in one.calls
+            ]
+            return f"{tables}\n{far}"
+        finally:
+            world.close()
+
+
+def test_one_seed_is_one_history():
+    spec = roll(2002)
+    first = history(spec)
+    assert "INSERT INTO" in first
+    drop = ("'hub'", "installation")  # what names this very machine, or nothing at all
+    again = history(spec)
+    assert [line for line in first.splitlines() if not any(word in line for word in drop)] == [
+        line for line in again.splitlines() if not any(word in line for word in drop)
+    ]
+
+
+def test_a_seed_is_a_spec_that_can_be_written_down(tmp_path):
+    for seed in range(30):
+        file = tmp_path / "spec.json"
+        file.write_text(roll(seed).text())
+        assert read(file) == roll(seed)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{", "Invalid JSON"),
+        ("{}", "seed: Field required"),
+        (json.dumps({**LINE, "hours": -1}), "hours: Input should be greater than 0"),
+        (json.dumps({**LINE, "faults": [{"instance": "tap", "kind": "odd", "until": 1}]}), "faults.0.kind"),
+        (json.dumps({**LINE, "moon": 1}), "moon: Extra inputs"),
+    ],
+)
+def test_a_spec_that_makes_no_sense_is_told_in_one_line(tmp_path, text, why):
+    file = tmp_path / "spec.json"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        read(file)
+    assert why in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_shrinking_leaves_what_makes_it_fail():
+    whole = roll(4)
+    guilty = next(iter(whole.pipelines[0]["tasks"]))
+
+    def fails(spec: Spec) -> bool:
+        return any(guilty in pipeline["tasks"] for pipeline in spec.pipelines)
+
+    least = shrink(whole, fails)
+    assert (least.people, least.faults, least.hub, least.others, least.turns) == ([], [], [], [], {})
+    assert [list(pipeline["tasks"]) for pipeline in least.pipelines] == [[guilty]]
+    assert least.hours <= 1
+
+
+def simulate(*arguments):
+    command = [sys.executable, "-W", "ignore", str(SIMULATION), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize("arguments", [("--seed", "x"), ("--runs", "0"), ("--seed", "-3"), ("--spec", "/nowhere")])
+def test_what_makes_no_sense_is_one_line_and_exit_2(arguments):
+    done = simulate(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("simulate: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_spec_is_replayed_from_its_file(tmp_path):
+    file = tmp_path / "spec.json"
+    file.write_text(json.dumps(LINE))
+    done = simulate("--spec", file)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("1 worlds, 0 failed; ")
+    assert " 2 runs, " in done.stdout
