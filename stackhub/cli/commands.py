@@ -32,7 +32,7 @@ def trigger(where: Where, pipeline: str, *, only: list[str], changes: list[str],
     return _obeyed(where, asking.trigger(pipeline, only, options), check, pipeline=pipeline, wait=wait)
 
 
-def cancel(where: Where, typed: str, *, reason: str) -> int:
+def cancel(where: Where, typed: str, *, reason: str, lost: bool) -> int:
     """End a run."""
     run = _meant(where, typed)
 
@@ -40,15 +40,17 @@ def cancel(where: Where, typed: str, *, reason: str) -> int:
         if run.run.ended_at is not None:
             raise Refused(f"run {run.run.id} is {run.run.state} already")
 
-    return _obeyed(where, asking.of_run("cancel", run.run.id, reason=reason), check, run=run.run.id)
+    return _obeyed(where, asking.of_run("cancel", run.run.id, reason=reason, lost=lost), check, run=run.run.id)
 
 
-def retry(where: Where, typed: str, *, from_start: bool, latest: bool, wait: bool) -> int:
+def retry(where: Where, typed: str, *, from_start: bool, latest: bool, lost: bool, wait: bool) -> int:
     """Do again what a run did not get done."""
     run = _meant(where, typed)
-    wish = asking.of_run("retry", run.run.id, from_start=from_start, latest=latest)
+    wish = asking.of_run("retry", run.run.id, from_start=from_start, latest=latest, lost=lost)
 
     def check() -> None:
+        if lost and run.run.ended_at is None:
+            return
         create.check_retry(run)
         _check_rest(run, from_start=from_start)
 

@@ -94,25 +94,30 @@ def retry(
     run: Run,
     from_start: Annotated[bool, typer.Option("--from-start", help="Carry nothing over.")] = False,
     latest: Annotated[bool, typer.Option("--latest", help="Follow the pipeline as it is configured now.")] = False,
+    lost: Annotated[bool, typer.Option("--lost", help="Of a run that goes on: jobs lost sight of are over.")] = False,
     wait: Wait = False,
 ) -> int:
     """Do again what a run did not get done, and print the new run's id.
 
-    What succeeded is carried over, and the data's interval stays.
+    What succeeded is carried over, and the data's interval stays. With --lost, jobs that nobody can see any more, since
+    their host is gone, are started again in the same run: say so only when you know that they have ended.
     """
     from stackhub.cli import commands
 
-    return commands.retry(where(context), run, from_start=from_start, latest=latest, wait=wait)
+    return commands.retry(where(context), run, from_start=from_start, latest=latest, lost=lost, wait=wait)
 
 
 @command('cancel last --reason "wrong day"', STEER)
 def cancel(
-    context: Context, run: Run, reason: Annotated[str, typer.Option("--reason", help="Stands in the history.")] = ""
+    context: Context,
+    run: Run,
+    reason: Annotated[str, typer.Option("--reason", help="Stands in the history.")] = "",
+    lost: Annotated[bool, typer.Option("--lost", help="Jobs that stackhub has lost sight of are over.")] = False,
 ) -> int:
     """End a run: its jobs are asked to stop, or let go where their tool has no cancel."""
     from stackhub.cli import commands
 
-    return commands.cancel(where(context), run, reason=reason)
+    return commands.cancel(where(context), run, reason=reason, lost=lost)
 
 
 @command('skip last.stripe --reason "vendor is down, see INC-12"', STEER)

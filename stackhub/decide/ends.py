@@ -1,17 +1,28 @@
 """How an attempt ends: tried again, failed, let go, cancelled. Pure, as everything in `decide`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 from msgspec.structs import replace
 
 from stackhub.contract import StartIs
 from stackhub.model.pipeline import OnTimeout, Retries, Task
-from stackhub.model.step import TERMINAL, Step, StepState, Stop
+from stackhub.model.step import AT_WORK, TERMINAL, Step, StepState, Stop
 from stackhub.model.words import say
 
+_ANEW: Final[Mapping[str, Any]] = {  # nothing of an attempt that is over goes into the next
+    "baseline": None,
+    "handle": None,
+    "call_deadline": None,
+    "attempt_at": None,
+    "stalled_at": None,
+    "deferred_at": None,
+    "deferred_for": timedelta(),
+    "again": False,
+}
 GIVE_UP: Final = 3  # timeouts, after which an attempt is ended whatever it is doing
 JITTER: Final = 0.2  # of a wait, at most, added so that retries do not march in step
 
@@ -93,14 +104,7 @@ def failed(step: Step, task: Task, now: datetime, error: str, *, retryable: bool
         attempt=step.attempt + 1,
         serial=step.serial + 1,
         due=now + jitter(f"{step.key}:{step.attempt}", pause(task.retries, step.attempt)),
-        baseline=None,
-        handle=None,
-        call_deadline=None,
-        attempt_at=None,
-        stalled_at=None,
-        deferred_at=None,
-        deferred_for=timedelta(),
-        again=False,
+        **_ANEW,
         error=error,
         note=error,
     )
@@ -109,6 +113,24 @@ def failed(step: Step, task: Task, now: datetime, error: str, *, retryable: bool
 def fail(step: Step, error: str, now: datetime) -> Step:
     """End the step; ``error`` is what people are told."""
     return step.move(StepState.FAILED, ended_at=now, due=None, error=error, note=error)
+
+
+def lost(step: Step, now: datetime, why: str, *, again: bool) -> Step:
+    """End a job that we have lost sight of, on the word of a person; any other stays as it is."""
+    if not step.lost_sight or step.state not in AT_WORK:
+        return step
+    if not again:
+        return step.move(StepState.CANCELLED, ended_at=now, due=None, lost_sight=False, note=why)
+    return step.move(
+        StepState.READY,
+        **_ANEW,
+        attempt=step.attempt + 1,
+        serial=step.serial + 1,
+        due=now,
+        lost_sight=False,
+        odd_since=None,
+        note=why,
+    )
 
 
 def ended(step: Step, now: datetime) -> Step:

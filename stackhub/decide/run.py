@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from msgspec.structs import replace
 
+from stackhub.decide import ends
 from stackhub.decide.ends import Rule
 from stackhub.decide.jump import shifted
 from stackhub.decide.step import Heard, heard, stop
@@ -44,6 +45,14 @@ class Skip:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """Somebody who knows says that the jobs we have lost sight of are over."""
+
+    again: bool  # start them again; else they are cancelled
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Back:
     """An account answers again: what could not be started there need not wait any longer."""
 
@@ -58,7 +67,7 @@ class Jumped:
     instances: AbstractSet[str]
 
 
-Order: TypeAlias = Begin | Cancel | Skip | Back | Jumped
+Order: TypeAlias = Begin | Cancel | Skip | Lost | Back | Jumped
 """What people, and the engine, may ask of a run."""
 
 
@@ -104,26 +113,10 @@ def decide(before: OpenRun, told: Sequence[Heard | Order], rules: Mapping[str, R
     run, steps = before.run, dict(before.steps)
     tasks = {task.name: task for task in before.pipeline.tasks}
     for item in told:
-        match item:
-            case Heard(task=name):
-                steps[name] = heard(steps[name], tasks[name], rules[name], item, now)
-            case Begin():
-                if run.state is RunState.QUEUED:
-                    run = run.move(RunState.RUNNING, started_at=now)
-            case Cancel():
-                run, steps = _cancelled(run, steps, rules, item, now)
-            case Skip(task=name) if steps[name].state not in TERMINAL:
-                steps[name] = stop(
-                    steps[name], rules[name], Stop.SKIP, now, f"skipped: {item.reason}", shared=item.shared
-                )
-            case Back(instance=instance):
-                steps = {name: _tried_now(step, instance, now) for name, step in steps.items()}
-            case Jumped(by=by, instances=instances):
-                steps = {
-                    name: shifted(step, by) if step.instance in instances else step for name, step in steps.items()
-                }
-            case _:
-                pass
+        if isinstance(item, Heard):
+            steps[item.task] = heard(steps[item.task], tasks[item.task], rules[item.task], item, now)
+        else:
+            run, steps = _obeyed(item, run, steps, rules, now)
     run, steps = _carried_on(before.pipeline, run, steps, now)
     changed = tuple(
         step for name, step in steps.items() if step is not before.steps[name] and step != before.steps[name]
@@ -139,6 +132,28 @@ def moves(before: OpenRun, item: Heard, rules: Mapping[str, Rule], now: datetime
     """Say whether hearing this moves its step, without deciding the whole run: most looks bring nothing new."""
     step = before.steps[item.task]
     return heard(step, before.pipeline.task(item.task), rules[item.task], item, now) != step
+
+
+def _obeyed(
+    order: Order, run: Run, steps: dict[str, Step], rules: Mapping[str, Rule], now: datetime
+) -> tuple[Run, dict[str, Step]]:
+    match order:
+        case Begin() if run.state is RunState.QUEUED:
+            run = run.move(RunState.RUNNING, started_at=now)
+        case Cancel():
+            run, steps = _cancelled(run, steps, rules, order, now)
+        case Skip(task=name, reason=reason, shared=shared) if steps[name].state not in TERMINAL:
+            skipped = stop(steps[name], rules[name], Stop.SKIP, now, f"skipped: {reason}", shared=shared)
+            steps = {**steps, name: skipped}
+        case Lost(reason=reason, again=again):
+            steps = {name: ends.lost(step, now, reason, again=again) for name, step in steps.items()}
+        case Back(instance=instance):
+            steps = {name: _tried_now(step, instance, now) for name, step in steps.items()}
+        case Jumped(by=by, instances=instances):
+            steps = {name: shifted(step, by) if step.instance in instances else step for name, step in steps.items()}
+        case _:
+            pass
+    return run, steps
 
 
 def _carried_on(pipeline: Pipeline, run: Run, steps: dict[str, Step], now: datetime) -> tuple[Run, dict[str, Step]]:

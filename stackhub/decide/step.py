@@ -232,7 +232,8 @@ def _unsettled(step: Step, task: Task, now: datetime, wait: timedelta, note: str
 
 def _looked(step: Step, task: Task, rule: Rule, what: Heard, now: datetime) -> Step:
     if step.state not in {StepState.RUNNING, StepState.DEFERRED}:
-        return step
+        unseen = step.state is StepState.STARTING and isinstance(what.answer, Unavailable)  # nor can it be looked for
+        return _odd(step, now, str(what.answer)) if unseen else step
     match what.answer:
         case Finished() as answer:
             return _finished(step, task, answer, now)

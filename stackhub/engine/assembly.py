@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from stackhub.clock import Believed
@@ -113,6 +114,7 @@ async def assembled(
         ids=ids,
         installation=installation,
         ring=lanes.ring_outboxes,
+        look=anyio.lowlevel.checkpoint if alone else abreast.look,
     )
     engine = Engine(
         store=store,

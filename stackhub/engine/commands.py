@@ -3,8 +3,9 @@
 A command's id is the id of the run it makes, so obeying one twice makes one run.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from stackhub.clock import Clock
 from stackhub.contract import Event, Message, Part, Severity, Speaks
 from stackhub.decide import create
 from stackhub.decide.incident import Post, RouteIn, dedup
-from stackhub.decide.run import Cancel, Skip
+from stackhub.decide.run import Cancel, Lost, Order, Skip
 from stackhub.engine.births import Births
 from stackhub.engine.board import Board
 from stackhub.engine.incidents import Incidents, posted
@@ -37,6 +38,7 @@ from stackhub.store.tables import micros
 from stackhub.store.transaction import Op, Transaction
 
 log = structlog.get_logger()
+OTHERS: Final = timedelta(seconds=30)  # that another hub may take to obey what it has kept, before it is done for it
 KINDS: Final = frozenset({"trigger", "cancel", "retry", "skip", "pause", "resume", "close", "test"})
 
 
@@ -56,9 +58,10 @@ def kept(command: Command, at: int) -> Op:
     return Op(tx.COMMAND, {**row, "created_at": at, "done_at": None, "result": None, "error": None})
 
 
-def unobeyed(connection: sa.Connection) -> list[Command]:
-    """Return the commands that nobody has obeyed yet, oldest first."""
-    query = sa.select(t.command).where(sa.text("done_at IS NULL")).order_by(t.command.c.id)
+def unobeyed(connection: sa.Connection, until: datetime) -> list[Command]:
+    """Return the commands that were asked for by ``until`` and that nobody has obeyed yet, oldest first."""
+    asked = t.command.c.created_at <= micros(until)
+    query = sa.select(t.command).where(sa.text("done_at IS NULL"), asked).order_by(t.command.c.id)
     return [
         Command(id=row.id, kind=row.kind, args=load(dict[str, Any], row.args), by=row.by)
         for row in connection.execute(query)
@@ -80,6 +83,7 @@ class Commands:
     ids: Ids
     installation: str
     ring: Callable[[], None]  # wakes the outboxes
+    look: Callable[[], Awaitable[None]]  # takes over what other hubs have committed
     _turn: anyio.Lock = field(default_factory=anyio.Lock)  # one is obeyed at a time, so none is obeyed twice
 
     async def submit(self, kind: str, args: Mapping[str, Any], by: str) -> dict[str, Any]:
@@ -91,6 +95,7 @@ class Commands:
         if kind not in KINDS:
             raise Refused(f"unknown command {kind!r}")
         async with self._turn:
+            await self.look()
             command = Command(id=self.ids.make(self.clock.now()), kind=kind, args=args, by=by)
             await self.store.apply(Transaction().add(kept(command, micros(self.clock.now()))))
             return await self._obey(command)
@@ -98,7 +103,8 @@ class Commands:
     async def obey_kept(self) -> None:
         """Obey what was asked while no hub was there, or what was cut before it was obeyed."""
         async with self._turn:
-            for command in await self.store.read(unobeyed):
+            left = self.clock.now() - (timedelta() if self.store.alone else OTHERS)
+            for command in await self.store.read(partial(unobeyed, until=left)):
                 try:
                     await self._obey(command)
                 except Refused as err:
@@ -181,18 +187,26 @@ class Commands:
         return {**result, "committed": True}
 
     async def _cancel(self, command: Command) -> dict[str, Any]:
-        """``run``; ``reason``."""
+        """``run``; ``reason``; ``lost``: jobs we have lost sight of are over."""
         open_run = self.board.get(str(command.args["run"]))
         if open_run is None:
             raise Refused(await self._not_open(str(command.args["run"])))
         shared = self.board.shared_tasks(open_run)
         reason = str(command.args.get("reason") or f"asked for by {command.by}")
-        after = await self.board.tell(open_run.run.id, Cancel(reason=reason, shared=shared))
+        orders = [*_over(open_run, command, again=False), Cancel(reason=reason, shared=shared)]
+        after = await self.board.tell(open_run.run.id, *orders)
         return {"run": open_run.run.id, "state": after.run.state.value if after else "ended"}
 
     async def _retry(self, command: Command) -> dict[str, Any]:
-        """``run``; ``from_start``; ``latest``: today's definition; ``skip``: {task: reason}."""
+        """``run``; ``from_start``; ``latest``: today's definition; ``skip``: {task: reason}.
+
+        ``lost``: of a run that has not ended, start again the jobs that we have lost sight of.
+        """
         args = command.args
+        going = self.board.get(str(args["run"]))
+        if going is not None and args.get("lost"):
+            after = await self.board.tell(going.run.id, *_over(going, command, again=True))
+            return {"run": going.run.id, "state": after.run.state.value if after else "ended"}
         old = await self._ended(str(args["run"]))
         going = next((o for o in self.board.runs(old.run.pipeline) if o.run.retry_of == old.run.id), None)
         if going is not None:
@@ -324,6 +338,15 @@ class Commands:
     async def _not_open(self, run_id: str) -> str:
         found = await self.store.read(partial(queries.run, run_id=run_id))
         return f"run {run_id} is {found.run.state} already" if found else f"no run {run_id!r}"
+
+
+def _over(open_run: OpenRun, command: Command, *, again: bool) -> Sequence[Order]:
+    """Return the word of a person that jobs are over which nobody can see, where they gave it."""
+    if not command.args.get("lost"):
+        return []
+    if not any(step.lost_sight for step in open_run.steps.values()):
+        raise Refused(f"run {open_run.run.id} has no job that stackhub has lost sight of")
+    return [Lost(again=again, reason=f"{command.by} says that its job is over")]
 
 
 async def watch_inbox(commands: Commands, every: float = 5.0) -> None:

@@ -16,7 +16,7 @@ import structlog
 from anyio.abc import TaskGroup
 
 from stackhub.clock import Clock
-from stackhub.contract import ConfigError, Finished, Job, Limits, LostLane, Missing, Operation, Pending, Rejected
+from stackhub.contract import ConfigError, Finished, Job, Limits, LostLane, Operation, Pending, Rejected, Unavailable
 from stackhub.decide.ends import deadline
 from stackhub.decide.step import Claim, Heard, Verb
 from stackhub.engine.bell import Bell
@@ -155,7 +155,7 @@ class Lane:
         if not host or step.key in self.busy:
             return
         note = f"it runs on host {host}, whose hub has gone silent, and nobody else can see it"
-        missed = Heard(task=step.task, key=step.key, verb=Verb.POLL, answer=Missing(note=note))
+        missed = Heard(task=step.task, key=step.key, verb=Verb.POLL, answer=Unavailable(note))
         if self.board.would_change(step.run, missed):
             self.busy.begin(step.key)
             group.start_soon(self._guarded, partial(self._told, missed), step)

@@ -66,6 +66,12 @@ class Reason(_Body):
     reason: _Reason = ""
 
 
+class Cancelling(Reason):
+    """How a run is ended."""
+
+    lost: bool = Field(default=False, description="Jobs that stackhub has lost sight of are over.")
+
+
 class GoodReason(_Body):
     """Why; a skip is audited, so it needs one."""
 
@@ -77,6 +83,7 @@ class Retrying(_Body):
 
     from_start: bool = Field(default=False, description="Carry nothing over.")
     latest: bool = Field(default=False, description="Follow the pipeline as it is today.")
+    lost: bool = Field(default=False, description="Of a run that goes on: start again the jobs that are out of sight.")
 
 
 class Testing(_Body):
@@ -131,10 +138,10 @@ async def resume(name: Text, engine: TheEngine, caller: TheCaller) -> View:
 
 
 @router.post("/runs/{run_id}/cancel", status_code=202, tags=["runs"])
-async def cancel(run_id: RunId, engine: TheEngine, caller: TheCaller, body: Reason | None = None) -> View:
+async def cancel(run_id: RunId, engine: TheEngine, caller: TheCaller, body: Cancelling | None = None) -> View:
     """Cancel a run: its jobs are asked to stop, or let go where their tool has no cancel."""
     run = (await run_named(engine, run_id)).run
-    return await _submit(engine, caller, "cancel", {"run": run.id, "reason": body.reason if body else ""})
+    return await _submit(engine, caller, "cancel", {"run": run.id, **(body or Cancelling()).model_dump()})
 
 
 @router.post("/runs/{run_id}/retry", status_code=202, tags=["runs"])

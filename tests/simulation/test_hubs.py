@@ -262,3 +262,31 @@ def test_a_job_that_is_a_process_is_judged_on_its_own_host_alone(hubs, on):
     assert len(mill.jobs) == 1
     hubs.let(MINUTE)
     assert on.ask("SELECT count(*) FROM incident WHERE resolved_at IS NULL") == [(0,)]
+
+
+@pytest.mark.parametrize("point", ["start", "poll"])
+@pytest.mark.parametrize("answer", ["retry", "cancel"])
+def test_a_person_answers_for_a_job_whose_host_is_gone(hubs, on, answer, point):
+    on.house.pipeline("pipeline: line\ntasks: {b: {uses: mill.build, retries: {attempts: 1}}}\n")
+    mill = on["mill"]
+    mill.hold = mill.hosted = True
+    hubs.start("a"), hubs.start("b")
+    run = hubs.trigger("a")
+    hubs.until(lambda: mill.count(point))
+    hubs["a"].kill()
+    refused = hubs["b"].submit(answer, run=run, lost=True)
+    hubs.until(lambda: refused.done)
+    assert "lost sight of" in str(refused.error)
+    hubs.until(lambda: (step := hubs["b"].engine.board.get(run).steps["b"]) and step.lost_sight)
+    asked = hubs["b"].submit(answer, run=run, lost=True)
+    hubs.until(lambda: asked.done)
+    assert asked.error is None
+    if answer == "retry":
+        hubs.until(lambda: len(mill.jobs) == 2)
+        mill.end("all")
+    hubs.ended()
+    assert hubs.states() == ["succeeded" if answer == "retry" else "cancelled"]
+    assert len(mill.jobs) == (2 if answer == "retry" else 1)
+    hubs.start("a")
+    hubs.let(MINUTE)
+    assert hubs.states() == ["succeeded" if answer == "retry" else "cancelled"]

@@ -235,7 +235,7 @@ HOT = [
     (partial(queries.old_runs, before=T0), "run_ended"),
     (partial(queries.usual, pipeline="shop"), "run_of_pipeline"),
     (partial(mail.look, instance="slack", now=T0), "outbox_pending"),
-    (commands.unobeyed, "command_open"),
+    (partial(commands.unobeyed, until=T0), "command_open"),
     (partial(deadlines._due, until=T0), "deadline_open"),
     (deadlines._next, "deadline_open"),
 ]
