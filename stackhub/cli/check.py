@@ -150,6 +150,8 @@ async def _try(
         found.append(Tried(instance=name, name="answers", ok=False, detail=f"no answer within {PATIENCE:g} s"))
     except (ConfigError, ConnectorError) as err:
         found.append(Tried(instance=name, name="answers", ok=False, detail=hide(str(err))))
+    except Exception as err:  # noqa: BLE001 - a plugin's bug costs its own instance, and hides no other
+        found.append(Tried(instance=name, name="answers", ok=False, detail=hide(f"bug in its connector: {err!r}")))
     return found
 
 

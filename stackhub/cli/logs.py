@@ -153,7 +153,11 @@ async def _opened(where: Where, found: OpenRun, names: list[str]) -> AsyncIterat
         for name in wanted & configuration.instances.keys():
             instance = configuration.instances[name]
             context = Context(instance=name, directory=configuration.directory, state=configuration.hub.state_dir)
-            connector = await stack.enter_async_context(instance.connector.open(instance.settings, context))
+            try:
+                connector = await stack.enter_async_context(instance.connector.open(instance.settings, context))
+            except ConfigError as err:
+                exits.say(f"only history is shown of {name}, which cannot be opened: {err.problems[0]}")
+                continue
             if isinstance(connector, Logs):
                 opened[name] = connector
         yield _Sources(opened, Redactor(configuration.secrets))

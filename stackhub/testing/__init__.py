@@ -17,6 +17,7 @@ for _suite in ("catalog", "jobs", "notifier", "probe", "vendor", "vendor_jobs", 
 
 from stackhub.testing.catalog import CatalogContract  # noqa: E402 - asserts are rewritten on import
 from stackhub.testing.jobs import JobsContract  # noqa: E402
+from stackhub.testing.notifier import NotifierContract  # noqa: E402
 from stackhub.testing.probe import ProbeContract  # noqa: E402
 from stackhub.testing.vendor import Clock, a_context, open_on, settings_from, vendor_transport  # noqa: E402
 from stackhub.testing.vendor_jobs import VendorJobsContract  # noqa: E402
@@ -28,6 +29,7 @@ __all__ = [
     "Clock",
     "Delivery",
     "JobsContract",
+    "NotifierContract",
     "ProbeContract",
     "VendorJobsContract",
     "WaitContract",

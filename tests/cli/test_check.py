@@ -1,11 +1,13 @@
 """The configuration as a compiler sees it, and as its accounts see it."""
 
 import shutil
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import pytest
 
-from stackhub.cli.check import _match
-from stackhub.contract import Connection, Health
+from stackhub.cli.check import _match, _try_all
+from stackhub.contract import Connection, Health, Permission
 from stackhub.sandbox import demo_directory
 
 
@@ -113,6 +115,35 @@ def test_an_account_that_does_not_answer_is_a_refusal_and_no_crash(stackhub, dir
     shown = stackhub("check", "--live")
     assert shown.code == 1
     assert "fivetran  ✗" in shown.out
+
+
+async def test_a_bug_in_a_connector_costs_its_own_instance_and_shows_no_secret(tmp_path):
+    class Opened:
+        def __init__(self, answer):
+            self.answer = answer
+
+        async def check(self):
+            return [Permission(name="key", ok=1 / self.answer > 0)]
+
+    def instance(name, answer):
+        @asynccontextmanager
+        async def opened(_settings, _context):
+            if answer is None:
+                raise KeyError("hunter22")
+            yield Opened(answer)
+
+        return SimpleNamespace(name=name, connector=SimpleNamespace(open=opened), settings=None)
+
+    instances = {name: instance(name, answer) for name, answer in (("good", 1), ("shut", None), ("worse", 0))}
+    hub = SimpleNamespace(state_dir=tmp_path)
+    tried = await _try_all(
+        SimpleNamespace(secrets=("hunter22",), directory=tmp_path, hub=hub, pipelines={}, instances=instances), {}
+    )
+    assert [(one.instance, one.ok, one.detail) for one in tried] == [
+        ("good", True, ""),
+        ("shut", False, "bug in its connector: KeyError('***')"),
+        ("worse", False, "bug in its connector: ZeroDivisionError('division by zero')"),
+    ]
 
 
 def _held(**changes):

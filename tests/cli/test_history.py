@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+import stackhub_shell
 from stackhub.cli import main
+from stackhub.errors import ConfigError
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +123,17 @@ def test_logs_fall_back_on_history_when_the_configuration_cannot_be_read(stackhu
     assert shown.err.startswith("only history is shown, since the configuration cannot be read: pipelines/bad.yaml:1")
     assert "succeeded (attempt 1)" in shown.out
     assert stackhub("runs").code == 0  # history needs no pipelines at all
+
+
+def test_logs_of_an_instance_that_cannot_be_opened_are_its_history(stackhub, history, monkeypatch):
+    def shut(*_):
+        raise ConfigError("no room on the disk")
+
+    monkeypatch.setattr(stackhub_shell.connector, "open", shut)
+    shown = stackhub("logs", "broken.bad")
+    assert shown.code == 0
+    assert shown.err == "only history is shown of shell, which cannot be opened: no room on the disk\n"
+    assert "failed (attempt 1): the disk is full" in shown.out
 
 
 def test_a_log_that_is_gone_is_replaced_by_history(stackhub, history, directory):

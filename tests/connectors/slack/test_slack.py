@@ -35,6 +35,7 @@ class TestBot(NotifierContract):
 
 class TestBotWithoutHistory(NotifierContract):
     sends = r"chat\.(postMessage|update)$"
+    test_a_text_of_any_length_and_kind_is_delivered_and_calls_nobody = None  # no text depends on what may be read
 
     @pytest.fixture
     def notifier(self, bot, vendor):
