@@ -1,7 +1,9 @@
 """The demo's env files and pipeline, against the fake vendors that come with the connectors."""
 
+import shlex
 from contextlib import asynccontextmanager
 from io import StringIO
+from pathlib import Path
 
 import httpx
 import pytest
@@ -15,6 +17,7 @@ from stackhub.sandbox.mount import PORT, open_stage
 from stackhub.sandbox.shop import FEEDS, Shop
 from stackhub.testing import Clock
 
+CONNECTORS = Path(__file__).parents[2] / "docs" / "connectors.md"
 PLAYED = ["airbyte", "fivetran", "pagerduty", "slack"]
 EXTRACTS = ["customers", "orders", "payments"]
 
@@ -57,6 +60,25 @@ async def test_what_the_front_page_prints_can_be_pasted_into_an_env_file():
         wanted = {key: value for one in stage.environment(url).values() for key, value in one.items()}
     pasted = dotenv_values(stream=StringIO("\n".join(line for line in printed if "curl" not in line)))
     assert pasted == wanted
+
+
+async def test_the_orders_that_the_documentation_shows_are_followed():
+    lines = [shlex.split(line) for line in CONNECTORS.read_text().splitlines() if line.startswith("curl -d ")]
+    assert len(lines) > 3
+    url = f"http://127.0.0.1:{PORT}"
+    async with (
+        a_stage() as stage,
+        httpx.AsyncClient(transport=httpx.ASGITransport(stage), base_url=url) as client,
+    ):
+        for _curl, _d, body, address in lines:
+            answer = await client.post(address.partition(str(PORT))[2], content=body)
+            assert answer.status_code == 200, answer.text
+        fivetran, slack = stage.vendors["fivetran"], stage.vendors["slack"]
+        assert (fivetran.started("shop_crm"), fivetran.hook, len(slack.faults)) == (
+            1,
+            "http://127.0.0.1:8787/hooks/fivetran",
+            1,
+        )
 
 
 async def test_every_vendor_of_the_demo_has_an_env_file():
