@@ -10,7 +10,7 @@ from functools import partial
 import structlog
 from engine.played import FAILED, Lost, Stuck
 from simulation.ground import MONDAY, dumped, ground
-from simulation.universe import unhurried
+from simulation.universe import thrifty, unhurried
 
 from stackhub.contract import Pending, Unavailable
 
@@ -70,21 +70,21 @@ def happen(on, rng) -> None:
 
     begin()
     plans = (die_and_come_back, leave_and_come_back, edit, outage, fail, oddities)
-    for minutes in range(20, 300, 20):
-        on.universe.at(timedelta(minutes=minutes + rng.uniform(0, 19)), rng.choice(plans))
-    on.universe.at(timedelta(hours=1), lambda: hubs[-1].pause(timedelta(minutes=4)))
-    on.universe.at(timedelta(hours=2), lambda: hubs[-1].clock.set_wall(on.universe.clock.now() + timedelta(hours=1)))
-    on.universe.at(timedelta(hours=3), lambda: hubs[-1].submit("trigger", pipeline="shop"))
+    for minutes in range(10, 140, 10):
+        on.universe.at(timedelta(minutes=minutes + rng.uniform(0, 9)), rng.choice(plans))
+    on.universe.at(timedelta(minutes=31), lambda: hubs[-1].pause(timedelta(minutes=4)))
+    on.universe.at(timedelta(minutes=62), lambda: hubs[-1].clock.set_wall(on.universe.clock.now() + timedelta(hours=1)))
+    on.universe.at(timedelta(minutes=93), lambda: hubs[-1].submit("trigger", pipeline="shop"))
 
 
 def history(seed: int) -> list[str]:
     """Return all that came of it."""
-    with ground(seed) as on, unhurried(timedelta(minutes=1)):
+    with ground(seed) as on, unhurried(timedelta(minutes=2)), thrifty():
         on.house.instances("tap", "mill", "bell", "horn")
         for pipeline in PIPELINES:
             on.house.pipeline(pipeline)
         happen(on, on.universe.rng)
-        on.universe.run_until(MONDAY + timedelta(hours=6))
+        on.universe.run_until(MONDAY + timedelta(hours=3))
         calls = [
             f"{call.at.isoformat()} {name} {call.verb} {call.what}"
             for name, account in sorted(on.house.world.accounts.items())
