@@ -12,7 +12,7 @@ from stackhub.launch.process import Command
 
 COMPILED: Final = Path(cache_from_source(shim.__file__))  # by our own import of it, so it understands what we say
 LOADER: Final = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")  # where the interpreter itself may need them
-UNTOUCHABLE: Final = {Signals.SIGKILL, Signals.SIGSTOP}
+DEFAULTED: Final = tuple(valid_signals() - {Signals.SIGKILL, Signals.SIGSTOP})  # whatever we have made of ours
 
 
 def encode(command: Command, most: int) -> bytes:
@@ -59,7 +59,7 @@ def start(directory: Path, request: bytes, lock: int) -> int:
             ],
             setsid=True,
             setsigmask=(),
-            setsigdef=valid_signals() - UNTOUCHABLE,
+            setsigdef=DEFAULTED,
         )
     finally:
         os.close(source)
