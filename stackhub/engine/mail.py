@@ -9,7 +9,6 @@ import sqlalchemy as sa
 
 from stackhub.contract import Message, Part
 from stackhub.model.codec import load
-from stackhub.store import lanes
 from stackhub.store import tables as t
 from stackhub.store import transaction as tx
 from stackhub.store.tables import instant, maybe_instant, maybe_micros, micros
@@ -35,6 +34,7 @@ class Waiting:
     attempts: int
     doubt: bool
     created_at: datetime
+    receipt: Mapping[str, Any] | None  # what the route answered when it was last told of the incident
 
     def hopeless(self, now: datetime) -> bool:
         """Say whether it has been tried for so long, and so often, that it is given up."""
@@ -80,7 +80,8 @@ _FIRST_IN_LINE: Final = ~sa.exists().where(  # of each incident and route the ol
 _COUNT: Final = sa.select(sa.func.count()).select_from(t.outbox).where(*_MINE)
 _TURN: Final = sa.func.row_number().over(partition_by=_ROW.route, order_by=(_ROW.due, _ROW.id)).label("turn")
 _DUE: Final = (  # routes take turns, so that thousands for one hide no other's
-    sa.select(t.outbox, _TURN)
+    sa.select(t.outbox, t.receipt.c.receipt, _TURN)
+    .outerjoin(t.receipt, sa.and_(t.receipt.c.incident == _ROW.incident, t.receipt.c.route == _ROW.route))
     .where(*_MINE, _FIRST_IN_LINE, _ROW.due <= sa.bindparam("now"))
     .order_by(_TURN, _ROW.due)
     .limit(BATCH)
@@ -98,16 +99,10 @@ def look(connection: sa.Connection, instance: str, now: datetime) -> tuple[list[
     return [_waiting(row) for row in connection.execute(_DUE, asked)], maybe_instant(at), count
 
 
-def about_to_send(connection: sa.Connection, waiting: Waiting, epochs: Mapping[str, int]) -> bool:
-    """Keep that a message may have been sent from now on; False where it has been superseded.
-
-    Raises:
-        LostLane: another hub sends for this notifier now.
-    """
-    lanes.check(connection, epochs)
-    still = (t.outbox.c.id == waiting.id, t.outbox.c.state == "pending")
-    changes = {"doubt": 1, "attempts": waiting.attempts + 1}
-    return connection.execute(sa.update(t.outbox).where(*still).values(changes)).rowcount == 1
+def about_to_send(waiting: Waiting) -> Op:
+    """Keep that a message may have been sent from now on; stale where it has been superseded."""
+    row = {"b_id": waiting.id, "b_state": "pending", "n_attempts": waiting.attempts + 1, "n_doubt": 1}
+    return Op(tx.OUTBOX_SENDING, row)
 
 
 def _waiting(row: sa.Row[Any]) -> Waiting:
@@ -123,14 +118,8 @@ def _waiting(row: sa.Row[Any]) -> Waiting:
         attempts=row.attempts,
         doubt=bool(row.doubt),
         created_at=instant(row.created_at),
+        receipt=load(dict[str, Any], row.receipt) if row.receipt else None,
     )
-
-
-def receipt_of(connection: sa.Connection, incident: str, route: str) -> dict[str, Any] | None:
-    """Return what a route answered when it was last told of an incident."""
-    where = (t.receipt.c.incident == incident, t.receipt.c.route == route)
-    kept = connection.scalar(sa.select(t.receipt.c.receipt).where(*where))
-    return load(dict[str, Any], kept) if kept else None
 
 
 def told(connection: sa.Connection, waiting: Waiting, route: str) -> bool:

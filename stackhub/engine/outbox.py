@@ -37,8 +37,9 @@ from stackhub.engine.bell import Bell
 from stackhub.engine.gate import LaneGate
 from stackhub.engine.health import LaneHealth
 from stackhub.engine.incidents import FALLBACK, UNDELIVERED, Incidents, posted
-from stackhub.engine.mail import Waiting, about_to_send, look, moved, receipt_of, told
+from stackhub.engine.mail import Waiting, about_to_send, look, moved, told
 from stackhub.engine.underway import UnderWay
+from stackhub.errors import StaleRun
 from stackhub.model.codec import dump
 from stackhub.model.ids import Ids
 from stackhub.model.pipeline import Retries, Told
@@ -107,10 +108,14 @@ class Outbox:
         self._begun = set(self.busy.keys())  # what is read of these may be told already when it has been read
         due, following, self.undelivered = await self.store.read(partial(look, instance=self.instance, now=now))
         self._read = [waiting for waiting in due if waiting.order not in self._begun]
-        if rest > 0 or self.leaving or self.gate.lost or self.gate.lapsed:
+        if self._resting():
             return min(rest or LOOK, LOOK)
         self._begin(group)
         return LOOK if following is None else min(max((following - now).total_seconds(), 0.0), LOOK)
+
+    def _resting(self) -> bool:
+        """Say whether nothing may be begun now."""
+        return self.leaving or bool(self.gate.lost) or self.gate.lapsed or self.gate.rest() > timedelta()
 
     def _begin(self, group: TaskGroup) -> None:
         """Begin what has been read, as far as there is room; a route that hangs takes no other's last place."""
@@ -134,7 +139,7 @@ class Outbox:
         finally:
             self.busy.end(waiting.order)
             self._routes[waiting.route] -= 1
-            if self._read and not (self.leaving or self.gate.lost or self.gate.rest() > timedelta()):
+            if self._read and not self._resting():
                 self._begin(group)  # without asking the store again after each of thousands
             else:
                 self.bell.ring()
@@ -145,15 +150,16 @@ class Outbox:
         if isinstance(options, ConfigError):
             await self._refused(waiting, options)
             return
-        receipt = await self.store.read(partial(receipt_of, incident=waiting.incident, route=waiting.route))
         key = message_key(waiting.incident, waiting.route, waiting.seq, waiting.part)
         message = replace(waiting.message, route=options)
         async with self.busy.turn(waiting.order, self.gate):
-            if self.leaving or self.gate.rest() > timedelta():
+            if self._resting():
                 return
-            if not await self.store.call(partial(about_to_send, waiting=waiting, epochs=self.under())):
+            try:
+                await self.store.apply(Transaction(lanes=dict(self.under())).add(about_to_send(waiting)))
+            except StaleRun:
                 return  # a newer message has taken its place
-            answer = await self._ask(message, receipt, key, doubt=waiting.doubt)
+            answer = await self._ask(message, waiting.receipt, key, doubt=waiting.doubt)
         match answer:
             case Unavailable():
                 await self._again(waiting, answer, doubt=waiting.doubt)
@@ -206,7 +212,8 @@ class Outbox:
             transaction.add(sent, Op(tx.RECEIPT, row))
             return [self.incidents.cease(key, [Told.STALLED], transaction, f"{self.instance} was told again")]
 
-        if any(await self.incidents.keep([key], build, self.store)):
+        keys = [key] if key in self.incidents.open else []  # else nothing of it changes, and none waits for another
+        if any(await self.incidents.keep(keys, build, self.store)):
             self.on_posted()
         log.info("told", instance=self.instance, incident=waiting.incident, what=waiting.message.event)
 

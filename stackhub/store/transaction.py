@@ -121,6 +121,7 @@ OUTBOX: Final = _insert(t.outbox)
 OUTBOX_MOVED: Final = _update(
     t.outbox, ("id",), ("state", "due", "attempts", "doubt", "error", "sent_at"), exactly=False
 )
+OUTBOX_SENDING: Final = _update(t.outbox, ("id", "state"), ("attempts", "doubt"))
 RECEIPT: Final = _upsert(t.receipt, ("incident", "route"))
 COMMAND: Final = _insert(t.command)
 COMMAND_DONE: Final = _update(t.command, ("id",), ("done_at", "result", "error"), exactly=False)

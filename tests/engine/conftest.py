@@ -25,12 +25,12 @@ tasks:
 @pytest.fixture(autouse=True, scope="session")
 def empty():
     """Make an empty database once, for every house to begin with a copy of."""
-    EMPTY.parent.mkdir(mode=0o700)
+    EMPTY.parent.mkdir(mode=0o700, exist_ok=True)
     made = database.engine(f"sqlite:///{EMPTY}")
     schema.prepare(made, "test")
     made.dispose()
     yield
-    shutil.rmtree(EMPTY.parent)
+    shutil.rmtree(EMPTY.parent, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
