@@ -18,6 +18,7 @@ from stackhub.wire import connect
 from stackhub_fivetran.client import PAGE, Account
 from stackhub_fivetran.instance import Fivetran
 
+SHOWN: Final = timedelta(seconds=10)  # a sync that was asked for shows by then
 Name = Annotated[str, Field(min_length=1, description="the connection's name (its schema) or its id")]
 
 
@@ -58,35 +59,25 @@ class ResyncOptions(Options):
     ] = None
 
 
+def _operation(summary: str, settle: timedelta = SHOWN, options: type[Options] = SyncOptions) -> Operation:
+    return Operation(
+        options=options,
+        summary=summary,
+        start_is=StartIs.JOINABLE,
+        settle=settle,
+        role=Role.EXTRACT,
+        cancellable=False,
+    )
+
+
 class _Connector:
     name: str = "fivetran"
     summary: str = "syncs of Fivetran's connections"
     settings: type[Settings] = FivetranSettings
     operations: Mapping[str, Operation] = {
-        "sync": Operation(
-            options=SyncOptions,
-            summary="start a sync, or join the one under way, and wait for its end",
-            start_is=StartIs.JOINABLE,
-            settle=timedelta(seconds=10),
-            role=Role.EXTRACT,
-            cancellable=False,
-        ),
-        "wait": Operation(
-            options=SyncOptions,
-            summary="wait for the next sync after the last one consumed, whoever starts it",
-            start_is=StartIs.JOINABLE,
-            settle=timedelta(),
-            role=Role.EXTRACT,
-            cancellable=False,
-        ),
-        "resync": Operation(
-            options=ResyncOptions,
-            summary="load all data anew, of the connection or of some of its tables",
-            start_is=StartIs.JOINABLE,
-            settle=timedelta(seconds=10),
-            role=Role.EXTRACT,
-            cancellable=False,
-        ),
+        "sync": _operation("start a sync, or join the one under way, and wait for its end"),
+        "wait": _operation("wait for the next sync after the last one consumed, whoever starts it", timedelta()),
+        "resync": _operation("load all data anew, of the connection or of some of its tables", options=ResyncOptions),
     }
     route: type[Options] | None = None
 
