@@ -101,7 +101,7 @@ class Fivetran:
         rows = await self._account.sweep(frozenset(handle["connection"] for handle in handles))
         now = self._context.now()
         answers = [self._answer(handle, rows.get(handle["connection"]), now) for handle in handles]
-        for key in list(self._sights)[:-SIGHTS_KEPT]:
+        for key in list(self._sights)[: -max(SIGHTS_KEPT, len(handles))]:
             del self._sights[key]
         return answers
 

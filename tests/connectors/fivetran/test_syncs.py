@@ -67,6 +67,18 @@ async def test_a_sync_that_somebody_cancelled_is_cancelled_after_five_minutes(be
     assert (await look(handle)).outcome is Outcome.CANCELLED
 
 
+async def test_of_thousands_in_flight_none_is_forgotten_between_two_looks(begin, fivetran, vendor, clock):
+    vendor.faults.append(LOST_START)
+    lost = await begin()
+    handles = [{**lost, "key": f"k{nth}"} for nth in range(2500)]
+
+    for _ in range(12):
+        answers = await fivetran.poll(handles)
+        clock.advance(60)
+
+    assert {answer.note for answer in answers} == {"no sync was seen within 10 minutes of asking for one"}
+
+
 async def test_a_start_that_fivetran_forgot_is_a_failure_worth_another_try_after_ten_minutes(begin, look, vendor):
     vendor.faults.append(LOST_START)
     handle = await begin()
