@@ -9,7 +9,9 @@ from stackhub.contract import Deferred, Finished, Missing, Outcome, Pending, Unk
 from stackhub.contract.sandbox import Breaks, Ends, Fault, Turn
 from stackhub.testing import open_on
 
-LOST_START = Fault(breaks=Breaks.STATUS, status=200, body='{"code": "Success"}', path="/sync$")
+
+def lost_start():
+    return Fault(breaks=Breaks.STATUS, status=200, body='{"code": "Success"}', path="/sync$")
 
 
 async def test_a_sync_is_seen_to_wait_to_run_and_to_land(begin, look, clock):
@@ -68,7 +70,7 @@ async def test_a_sync_that_somebody_cancelled_is_cancelled_after_five_minutes(be
 
 
 async def test_of_thousands_in_flight_none_is_forgotten_between_two_looks(begin, fivetran, vendor, clock):
-    vendor.faults.append(LOST_START)
+    vendor.faults.append(lost_start())
     lost = await begin()
     handles = [{**lost, "key": f"k{nth}"} for nth in range(2500)]
 
@@ -80,7 +82,7 @@ async def test_of_thousands_in_flight_none_is_forgotten_between_two_looks(begin,
 
 
 async def test_a_start_that_fivetran_forgot_is_a_failure_worth_another_try_after_ten_minutes(begin, look, vendor):
-    vendor.faults.append(LOST_START)
+    vendor.faults.append(lost_start())
     handle = await begin()
 
     assert isinstance(await look(handle, after=600), Pending)
