@@ -35,8 +35,9 @@ class Compiled:
         """Carry a statement out for each row; return how many rows of the table it touched."""
         touched, left = 0, rows
         if statement.shape is not None and self._dialect.name == "postgresql":
-            values = [list(column) for column in zip(*map(itemgetter(*statement.shape.names), rows), strict=True)]
-            return _counted(connection, self._said(statement, statement.shape, 0), tuple(values))
+            columns = zip(*map(itemgetter(*statement.shape.names), rows), strict=True)
+            said = self._said(statement, statement.shape, 0)
+            return _counted(connection, said, tuple([list(column) for column in columns]))
         if statement.shape is not None:
             arranged = itemgetter(*statement.shape.names)
             for size, part in _parts(rows):

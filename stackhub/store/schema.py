@@ -43,7 +43,10 @@ def prepare(made: sa.Engine, written_by: str, *, migrate: bool = True) -> None:
     if path is not None and path.exists() and not os.access(path, os.W_OK):
         raise StoreUnusable(f"{named(made)} cannot be written: give it to the user that runs stackhub")
     if version is not None and version < t.VERSION and not migrate:
-        raise StoreUnusable(f"{named(made)} has tables of version {version}: run `stackhub db upgrade` first")
+        raise StoreUnusable(
+            f"{named(made)} has tables of version {version}, not {t.VERSION}: run `stackhub db upgrade` first,"
+            " or start with `stackhub serve --migrate`"
+        )
     try:
         if version is None:
             _create(made, written_by)

@@ -94,7 +94,8 @@ async def test_a_server_that_is_gone_for_a_while_is_waited_for_and_told_of(house
     await house.ready()
     await over(house, run)
     log = house.log.read_text()
-    assert log.count("the database is away") <= 1
+    assert log.count("the database is away") == log.count("the database is back") <= 1
+    assert log.count("the database cannot be read") == log.count("the database can be read again") <= 1
     assert log.count("Traceback") == 0, log
 
 

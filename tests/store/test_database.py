@@ -178,6 +178,22 @@ def test_a_database_that_lets_us_make_no_tables_says_so(empty_server_url):
     assert "cannot be made ready: no schema has been selected" in str(told)
 
 
+async def test_older_tables_are_migrated_unasked_only_where_no_other_hub_can_be_at_work(empty, tmp_path):
+    older(empty)
+    say(empty, *(f'DROP TABLE "{name}"' for name in t.metadata.tables if name != t.schema.name))
+    before = everything(empty)
+    if not empty.startswith("sqlite"):
+        with pytest.raises(
+            StoreUnusable, match="`stackhub db upgrade` first, or start with `stackhub serve --migrate`"
+        ):
+            async with open_store(empty, tmp_path, written_by="test"):
+                pass
+        assert everything(empty) == before
+    async with open_store(empty, tmp_path, written_by="test", migrate=None if empty.startswith("sqlite") else True):
+        pass
+    made_ready(empty)
+
+
 # --- one hub at a time ---
 
 

@@ -1,6 +1,5 @@
 """What the store is asked, and that history costs the hot questions nothing."""
 
-from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -8,11 +7,9 @@ from functools import partial
 import pytest
 import sqlalchemy as sa
 from decide.worlds import T0, needing, pipeline, task
-from sqlalchemy import event
 from store.ground import new_run
 
 from stackhub.contract import Landing, Node, NodeState
-from stackhub.engine import commands, deadlines, mail
 from stackhub.model.ids import Ids
 from stackhub.model.incident import Facet, Incident, Knows
 from stackhub.model.pipeline import Told
@@ -197,54 +194,3 @@ async def test_whatever_a_tool_says_can_be_kept(store, text):
     found = await store.read(partial(queries.run, run_id="R1"))
     assert found.steps["orders"].note.startswith(text[:4])
     assert len(await store.read(partial(queries.events, run_id="R1"))) == 1
-
-
-# --- plans ---
-
-
-EXPLAIN = {"sqlite": "EXPLAIN QUERY PLAN", "postgresql": "EXPLAIN"}
-
-
-async def plans(store, ask):
-    """How the database would go about each question that ``ask`` puts."""
-    found = []
-    kind = store.engine.dialect.name
-
-    def explain(connection, cursor, statement, parameters, *_):
-        if statement.startswith("SELECT"):
-            with closing(connection.connection.dbapi_connection.cursor()) as other:
-                if kind == "postgresql":  # tables this small are read whole, unless that is forbidden
-                    other.execute("SET LOCAL enable_seqscan = off")
-                found.extend(str(row[-1]) for row in other.execute(f"{EXPLAIN[kind]} {statement}", parameters))
-
-    event.listen(store.engine, "before_cursor_execute", explain)
-    try:
-        await store.read(ask)
-    finally:
-        event.remove(store.engine, "before_cursor_execute", explain)
-    return found
-
-
-HOT = [
-    (queries.open_runs, "run_open"),
-    (queries.open_incidents, "incident_open"),
-    (partial(queries.due_messages, now=T0), "outbox_pending"),
-    (partial(queries.runs, pipeline="shop"), "run_of_pipeline"),
-    (partial(queries.last_run, pipeline="shop"), "run_of_pipeline"),
-    (partial(queries.events, run_id="R1"), "event_of_run"),
-    (partial(queries.old_runs, before=T0), "run_ended"),
-    (partial(queries.usual, pipeline="shop"), "run_of_pipeline"),
-    (partial(mail.look, instance="slack", now=T0), "outbox_pending"),
-    (partial(commands.unobeyed, until=T0), "command_open"),
-    (partial(deadlines._due, until=T0), "deadline_open"),
-    (deadlines._next, "deadline_open"),
-]
-
-
-@pytest.mark.parametrize(("ask", "index"), HOT, ids=lambda value: value if isinstance(value, str) else "")
-async def test_a_hot_question_is_answered_by_its_index(store, ask, index):
-    await put(store, "R1")
-    plan = await plans(store, ask)
-    assert any(index in line for line in plan), plan
-    assert not [line for line in plan if line.startswith("SCAN") and "INDEX" not in line], plan
-    assert not [line for line in plan if "Seq Scan" in line], plan
