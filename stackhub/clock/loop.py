@@ -20,8 +20,7 @@ from itertools import count
 from typing import Any, Final, Never, TypeAlias, TypeVar, TypeVarTuple
 from weakref import WeakValueDictionary
 
-from anyio._backends import _asyncio as anyio_asyncio  # no public name: see `_number_scopes`
-
+from stackhub.clock.numbered import NumberedTask, number_scopes
 from stackhub.clock.virtual import TimeLine
 
 T = TypeVar("T")
@@ -31,31 +30,6 @@ _enter, _leave = tasks._enter_task, tasks._leave_task  # noqa: SLF001 - document
 LAST_WORDS: Final = 1000  # awaits that a task may have in its `finally` blocks
 _Ready: TypeAlias = tuple[asyncio.Handle, Callable[..., object], tuple[Any, ...], contextvars.Context]
 _Timer: TypeAlias = tuple[float, int, asyncio.TimerHandle, _Ready]
-
-
-class NumberedTask(asyncio.Task[T]):
-    """A task whose place in a set depends on when it was made, not on where it lies in memory."""
-
-    def __init__(self, coro: Any, *, number: int, context: contextvars.Context, **more: Any) -> None:
-        self.number = number
-        self.in_context = context  # `Task.get_context` came with 3.12
-        super().__init__(coro, context=context, **more)
-
-    def __hash__(self) -> int:
-        return self.number
-
-
-def _number_scopes() -> None:
-    """Let anyio's cancel scopes take the number of their task, since a scope keeps those within it in a set.
-
-    A scope is in such a set only while it has a task. On any other loop this is the address of that task, as good as
-    its own.
-    """
-    anyio_asyncio.CancelScope.__hash__ = _number_of_scope  # type: ignore[assignment,method-assign] # no public door
-
-
-def _number_of_scope(scope: Any) -> int:
-    return hash(scope._host_task)  # noqa: SLF001 - as above
 
 
 class VirtualLoop(asyncio.AbstractEventLoop):
@@ -70,7 +44,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._tasks: WeakValueDictionary[int, NumberedTask[Any]] = WeakValueDictionary()
         self._numbers = count(1)
         self._closed = False
-        _number_scopes()
+        number_scopes()
 
     # --- for whoever drives it ---
 
