@@ -124,7 +124,7 @@ class PlayedJobs:
     async def start(self, job: Any, baseline: Mapping[str, Any], key: str) -> Mapping[str, Any]:
         what = subject(job.options)
         if job.operation == "wait":
-            consumed = int(job.consumed) if job.consumed else baseline["mark"]
+            consumed = int(job.consumed.get(what, baseline["mark"]))
             return await self._call("start", what, lambda: {"wait": what, "after": consumed, "joined": True}, key)
 
         def begin() -> dict[str, Any]:
