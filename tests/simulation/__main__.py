@@ -6,6 +6,7 @@
     ./run simulate --weeks 48            one hub for so long, and what it keeps, week by week
     ./run simulate --deaths [STORY...]   the hub dies at every await of each story in turn
     ./run simulate --real [--runs N]     real processes, killed at random instants
+    ./run simulate --soak [--minutes N]  one real daemon at work for long; how its memory grows
 
 A seed that fails is printed with the invariant that does not hold; then it is made smaller, and what is left of it is
 printed as JSON, for --spec. Exit 0: all holds; 1: something does not; 2: what was asked for makes no sense.
@@ -35,7 +36,7 @@ from stackhub.errors import ConfigError
 
 SHRINK_FOR = 300.0  # seconds, at most
 SHOWN = 5  # failures that are made smaller
-ELSEWHERE = {"--deaths": "simulation.deaths", "--real": "simulation.real"}
+ELSEWHERE = {"--deaths": "simulation.deaths", "--real": "simulation.real", "--soak": "simulation.soak"}
 
 
 def main(arguments: list[str]) -> int:
