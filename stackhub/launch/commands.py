@@ -86,5 +86,5 @@ class CommandJobs:
         how = {"code": ended.code} if ended.signal is None else {"signal": ended.signal}
         said = reason or self._launcher.tail(handle, "output")
         if ended.signal is not None or not said:
-            said = f"{ended.how}\n{said}".strip()
+            said = f"{self._launcher.how(handle, ended)}\n{said}".strip()
         return Finished(outcome=Outcome.FAILED, note=said, result={**how, **kept})

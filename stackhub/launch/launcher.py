@@ -143,6 +143,13 @@ class Launcher:
         except PermissionError:
             raise Rejected(f"process {began.pid} runs as somebody else: stop it by hand") from None
 
+    def how(self, handle: Handle, ended: Ended) -> str:
+        """Say how a process ended, and who it is that kills without being asked."""
+        ours = Place(self.directory(handle)).climbed()
+        if ended.signal != SIGKILL or ours:
+            return ended.how
+        return f"{ended.how}, which was not ours: the kernel does so when memory runs out (`dmesg` tells)"
+
     def read(self, handle: Handle, name: str, offset: int, most: int) -> tuple[bytes, int]:
         """Return at most ``most`` bytes of a job's file from ``offset`` on, and the offset after them."""
         return self._read_in(handle).read(name, offset, most)

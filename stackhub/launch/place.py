@@ -4,16 +4,24 @@
     no `lock`, `claim` free     a spawn that never happened, and never will
     `record`                    ended
     no `record`, `lock` held    running: by the shim, or by the job that inherited it from a shim that was killed
+    no `record`, job alive      running, whatever became of its lock
     no `record`, `lock` free    lost
+    neither lock nor claim      somebody took them away: it has begun if it says so
 
-No pid is believed to be alive because a process has it. That a process is dead is believed on the same boot and in
-the same pid namespace only; it matters where the shim was killed and a stranger left behind holds the lock.
+What is damaged counts as absent, and never as an end: a file cut short or full of something else, a directory or a
+pipe in its place.
+
+No pid is believed to be alive because a process has it, but by that process's birth. That a process is dead is
+believed on the same boot and in the same pid namespace only; it matters where the shim was killed and a stranger left
+behind holds the lock.
 """
 
 import codecs
+import errno
 import fcntl
 import json
 import os
+import stat
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,6 +32,10 @@ from stackhub.launch import shim
 from stackhub.launch.blot import Blot
 from stackhub.launch.process import Ended, Lost, NeverBegan, Process, Running
 
+PEEK = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # what is no file, but a pipe, would keep us waiting
+ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
+DAMAGED = (KeyError, TypeError, ValueError, OverflowError, OSError)  # of a document that is not what was written
+SMALL = 65_536  # bytes, at most, of what the shim writes about a job
 WORDS = 500  # characters of what a shim said at its end
 BLANK = 4096  # bytes of blanks at the end of a text that a tail looks behind
 CONTINUED = bytes(range(0x80, 0xC0))  # what is not the first byte of a character in UTF-8
@@ -65,7 +77,9 @@ class Place:
 
     def begun(self) -> bool:
         """Whether something was run here."""
-        return (self.path / "lock").exists()
+        if os.path.lexists(self.path / "lock") or os.path.lexists(self.path / "record"):
+            return True
+        return os.path.lexists(self.path / "began") and not os.path.lexists(self.path / "claim")
 
     def under_way(self) -> bool:
         """Whether a spawn has been made here of which nothing has come yet."""
@@ -81,15 +95,21 @@ class Place:
             if self.under_way():
                 return Running(self.since())
             held = self.held("lock")  # it may have begun between the two questions
+        began = self.began()
+        if began and began.job_lives:  # whatever became of its lock
+            return Running(began.started_at)
+        if held is None and self.begun():
+            return self.ended() or Lost("its lock was taken away, and it runs no more")
         if held is None:
             return NeverBegan(self.last_words()) if self.path.is_dir() else Lost("its directory is gone")
-        began = self.began()
         if held and not (began and began.gone):
             return Running(began.started_at if began else self.since())
         return self.ended() or Lost(self.last_words() or self.fate(began))  # the record is there before the lock goes
 
     def fate(self, began: Began | None) -> str:
         """Say what must have happened to a process that left no record."""
+        if os.path.lexists(self.path / "record"):
+            return "the record of its end is damaged"
         if began and began.space and began.space != shim.space():
             return "the machine or the container was started anew while it ran"
         return "it and its supervisor were killed, so nobody saw how it ended"
@@ -97,9 +117,11 @@ class Place:
     def held(self, name: str) -> bool | None:
         """Say whether somebody holds the lock of that name; None: there is no such file."""
         try:
-            fd = os.open(self.path / name, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return None
+            fd = os.open(self.path / name, PEEK)
+        except OSError as err:
+            if err.errno in ABSENT:
+                return None
+            raise
         try:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -112,27 +134,34 @@ class Place:
     def ended(self) -> Ended | None:
         """Read the record, if there is one."""
         found = self._json("record")
-        if not found:
+        try:
+            code, number = _maybe_int(found["code"]), _maybe_int(found["signal"])
+            times = _time(found["started_at"]), _time(found["ended_at"])
+        except DAMAGED:
             return None
-        return Ended(found["code"], found["signal"], _time(found["started_at"]), _time(found["ended_at"]))
+        return Ended(code, number, *times) if (code is None) != (number is None) else None
 
     def began(self) -> Began | None:
         """Read who the job is, if it has begun."""
         found = self._json("began")
-        if not found:
+        try:
+            return Began(
+                pid=_int(found["pid"]),
+                birth=_int(found["birth"]),
+                shim=_int(found["shim"]),
+                shim_birth=_int(found["shim_birth"]),
+                space=str(found["space"]),
+                started_at=_time(found["started_at"]),
+            )
+        except DAMAGED:
             return None
-        return Began(
-            pid=found["pid"],
-            birth=found["birth"],
-            shim=found["shim"],
-            shim_birth=found["shim_birth"],
-            space=found["space"],
-            started_at=_time(found["started_at"]),
-        )
 
     def since(self) -> datetime:
         """Return when the directory was last touched: what is known of a job that has not said when it began."""
-        return _time(self.path.stat().st_mtime)
+        try:
+            return _time(self.path.stat().st_mtime)
+        except FileNotFoundError:  # it went while we looked
+            return _time(0.0)
 
     def last_words(self) -> str:
         """Return the end of what the shim had to say, "" when all went well with it."""
@@ -141,11 +170,8 @@ class Place:
     def read(self, name: str, offset: int, most: int) -> tuple[bytes, int]:
         """Read a file's bytes from ``offset`` on; what is not there is empty."""
         before = min(offset, self.blot.reach)
-        try:
-            with (self.path / name).open("rb") as file:
-                file.seek(offset - before)
-                seen = file.read(before + most + self.blot.reach)
-        except FileNotFoundError:
+        seen = self._bytes(name, offset - before, before + most + self.blot.reach)
+        if seen is None:
             return b"", offset
         data = self.blot(seen)[before : before + most]
         return data, offset + len(data)
@@ -168,12 +194,18 @@ class Place:
             (self.path / f"rung.{step}").touch(mode=0o600)
         return min(step, rungs - 1)
 
+    def climbed(self) -> bool:
+        """Whether it was ever asked to stop."""
+        return (self.path / "rung.0").exists()
+
     def tail(self, name: str, most: int) -> str:
         """Return a file's last lines; of a single long one its end."""
         try:
             size = (self.path / name).stat().st_size
-        except FileNotFoundError:
-            return ""
+        except OSError as err:
+            if err.errno in ABSENT:
+                return ""
+            raise
         window = BLANK + 4 * most  # a character has at most four bytes
         start = max(0, size - window)
         data = self.read(name, start, window)[0]
@@ -183,13 +215,36 @@ class Place:
         short = text[-most:]
         return short.partition("\n")[2] or short
 
-    def _json(self, name: str) -> dict[str, Any] | None:
-        """Read one of the shim's small files; None when it is absent or, after a power cut, not whole."""
+    def _json(self, name: str) -> dict[str, Any]:
+        """Read one of the shim's small files; empty when it is absent or, after a power cut, not whole."""
         try:
-            found = json.loads((self.path / name).read_bytes())
-        except (FileNotFoundError, ValueError):
-            return None
-        return found if isinstance(found, dict) else None
+            found = json.loads(self._bytes(name, 0, SMALL) or b"")
+        except (ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def _bytes(self, name: str, offset: int, most: int) -> bytes | None:
+        """Read a part of a file; None where there is none. Waits for nothing, whatever stands in its place."""
+        try:
+            fd = os.open(self.path / name, PEEK)
+        except OSError as err:
+            if err.errno in ABSENT:
+                return None
+            raise
+        try:
+            return os.pread(fd, most, offset) if stat.S_ISREG(os.fstat(fd).st_mode) else None
+        finally:
+            os.close(fd)
+
+
+def _int(found: Any) -> int:
+    if type(found) is not int:
+        raise TypeError
+    return found
+
+
+def _maybe_int(found: Any) -> int | None:
+    return None if found is None else _int(found)
 
 
 def _time(seconds: float) -> datetime:

@@ -1,5 +1,6 @@
 """The grounds that give way: the engine's own houses, real processes, and daemons."""
 
 from engine.conftest import empty, house, logged, tmp_path
+from launch.conftest import grounds, launcher
 
-__all__ = ["empty", "house", "logged", "tmp_path"]
+__all__ = ["empty", "grounds", "house", "launcher", "logged", "tmp_path"]
