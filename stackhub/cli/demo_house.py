@@ -120,7 +120,7 @@ def working_directory(keep: Path | None) -> Iterator[Path]:
             raise ConfigError(f"--keep {keep}: there is something already: name a new directory")
         filled = _filled(keep.absolute())
     except OSError as err:
-        raise ConfigError(f"--keep {keep}: {err.strerror}") from err
+        raise ConfigError(f"--keep {keep}: {err.strerror}: name a directory that can be made") from err
     yield filled
 
 

@@ -55,6 +55,9 @@ def told(err: BaseException) -> int:
         case StackhubError():
             say(str(err))
             return FAILED
+        case PermissionError(filename=str(path)):
+            say(f"{path}: permission denied: ask as the user that runs stackhub, or give it to this one")
+            return WRONG
         case _:
             say(f"stackhub: unexpected {type(err).__name__}: {err} ({DEBUG}=1 shows where)")
             return FAILED

@@ -7,7 +7,7 @@ import anyio
 
 from stackhub import registry
 from stackhub.cli import exits
-from stackhub.cli.where import Where
+from stackhub.cli.where import Where, made
 from stackhub.sandbox.desk import playbill
 from stackhub.sandbox.mount import open_stage, serve
 from stackhub.sandbox.shop import FEEDS, Shop
@@ -19,7 +19,7 @@ def sandbox(where: Where, *, port: int) -> int:
 
 
 async def _play(where: Where, port: int) -> int:
-    shop = Shop(directory=where.hub().state_dir / "shop", now=lambda: datetime.now(UTC))
+    shop = Shop(directory=made(where.hub().state_dir / "shop"), now=lambda: datetime.now(UTC))
     connectors = [registry.load(name) for name in registry.installed()]
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with open_stage(connectors, feeds=FEEDS, land=shop.land) as stage, serve(stage, port) as url:

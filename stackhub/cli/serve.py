@@ -25,10 +25,11 @@ from anyio.abc import TaskStatus
 import stackhub
 from stackhub import registry
 from stackhub.cli import exits, logging
+from stackhub.cli.where import made
 from stackhub.config.read import Configuration, fingerprint_directory, read
 from stackhub.config.settings import HubSettings
 from stackhub.engine.engine import Engine, attend
-from stackhub.errors import ConfigError, Problem, StoreUnavailable, StoreUnusable
+from stackhub.errors import ConfigError, StoreUnavailable, StoreUnusable
 from stackhub.server.app import Doors, make
 from stackhub.server.listen import served
 from stackhub.server.places import SOCKET, bind_port, bound_socket
@@ -122,21 +123,6 @@ def _read(directory: Path, environ: Mapping[str, str]) -> Configuration:
     return read(directory, environ, registry.load, registry.installed())
 
 
-def _prepare(state: Path) -> None:
-    """Make the state directory.
-
-    Raises:
-        ConfigError: it cannot be made, or not be written in.
-    """
-    way_out = "give it to the user that runs stackhub, or set STACKHUB_STATE_DIR to another"
-    try:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as err:
-        raise ConfigError(Problem(str(state), f"cannot be made ({err.strerror}): {way_out}")) from err
-    if not os.access(state, os.W_OK | os.X_OK):
-        raise ConfigError(Problem(str(state), f"cannot be written in: {way_out}"))
-
-
 # --- attending --------------------------------------------------------------------------------------------------------
 
 
@@ -157,7 +143,7 @@ async def _attended(
 
     settle(configuration)
     warn(configuration)
-    await anyio.to_thread.run_sync(_prepare, hub.state_dir)
+    await anyio.to_thread.run_sync(made, hub.state_dir)
     async with AsyncExitStack() as opened:
         store = await _opened(opened, hub, stop, migrate=migrate)
         if store is None:

@@ -1,5 +1,6 @@
 """Where a command works: the configuration's directory, what stands in it, and the store it names."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from stackhub import registry
 from stackhub.config import read as reading
 from stackhub.config.read import Configuration
 from stackhub.config.settings import HubSettings
+from stackhub.errors import ConfigError, Problem
 from stackhub.store.reading import Reader, open_reader
 
 
@@ -45,3 +47,19 @@ class Where:
         """Open the store for looking; None where nothing has run yet."""
         with open_reader(self.hub().database_url.get_secret_value()) as reader:
             yield reader
+
+
+def made(directory: Path) -> Path:
+    """Make a directory of ours, the state directory or one in it, unless it is there.
+
+    Raises:
+        ConfigError: it cannot be made, or not be written in.
+    """
+    way_out = "give it to the user that runs stackhub, or set STACKHUB_STATE_DIR to another"
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as err:
+        raise ConfigError(Problem(str(directory), f"cannot be made ({err.strerror}): {way_out}")) from err
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise ConfigError(Problem(str(directory), f"cannot be written in: {way_out}"))
+    return directory

@@ -65,3 +65,16 @@ def test_what_stands_behind_two_dashes_is_left_alone():
 @given(st.lists(st.sampled_from(["run", "--config", "--config=a", "b", "--", "-n"])))
 def test_hoisting_loses_and_adds_nothing(argv):
     assert sorted(hoisted(argv)) == sorted(argv)
+
+
+@pytest.mark.parametrize("argv", [["serve"], ["sandbox", "--port", "0"]])
+def test_a_state_directory_that_cannot_be_made_is_named_with_the_way_out(stackhub, directory, monkeypatch, argv):
+    (directory / "file").touch()
+    monkeypatch.setenv("STACKHUB_STATE_DIR", "file/state")
+    shown = stackhub(*argv)
+    assert shown.code == 2
+    assert shown.err.startswith(f"{directory / 'file' / 'state'}")
+    assert (
+        "cannot be made (Not a directory): give it to the user that runs stackhub, or set STACKHUB_STATE_DIR"
+        in shown.err
+    )

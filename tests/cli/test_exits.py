@@ -41,6 +41,16 @@ def test_an_error_is_found_inside_the_task_groups_it_came_through(capsys):
     assert capsys.readouterr().err == "inside\n"
 
 
+def test_a_file_of_another_user_is_named_with_the_way_out(capsys):
+    def work():
+        raise PermissionError(13, "Permission denied", "/srv/hub/.stackhub/stackhub.db")
+
+    assert exits.guarded(work) == 2
+    assert capsys.readouterr().err == (
+        "/srv/hub/.stackhub/stackhub.db: permission denied: ask as the user that runs stackhub, or give it to this one\n"
+    )
+
+
 def test_what_nobody_foresaw_is_a_line_that_says_how_to_learn_more(capsys, monkeypatch):
     def work():
         raise ZeroDivisionError("by zero")
