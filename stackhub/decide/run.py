@@ -161,7 +161,8 @@ def _carried_on(pipeline: Pipeline, run: Run, steps: dict[str, Step], now: datet
         run = run.move(RunState.RUNNING, started_at=now)  # nothing is left to wait a turn for
     if run.state is not RunState.RUNNING:
         return run, steps
-    steps = _unlocked(pipeline, {name: _due(step, now) for name, step in steps.items()}, now)
+    over = {name: _due(step, now) for name, step in steps.items() if step.state is StepState.RETRYING}
+    steps = _unlocked(pipeline, {**steps, **over}, now)
     return _end(run, steps, now), steps
 
 
@@ -194,8 +195,8 @@ def _tried_now(step: Step, instance: str, now: datetime) -> Step:
 
 
 def _due(step: Step, now: datetime) -> Step:
-    """Let a failed attempt's wait end. A job that was let go is watched on, not started again."""
-    if step.state is not StepState.RETRYING or (step.due is not None and step.due > now):
+    """Let the wait of a failed attempt end. A job that was let go is watched on, not started again."""
+    if step.due is not None and step.due > now:
         return step
     if step.handle is not None:
         return step.move(StepState.RUNNING, attempt_at=now, due=None)
@@ -204,10 +205,14 @@ def _due(step: Step, now: datetime) -> Step:
 
 def _unlocked(pipeline: Pipeline, steps: dict[str, Step], now: datetime) -> dict[str, Step]:
     after = dict(steps)
+    ended = {name for name, step in steps.items() if step.state in TERMINAL}
     for task in pipeline.tasks:  # in topological order, so one pass is enough
         step = after[task.name]
-        if step.state is StepState.WAITING:
-            after[task.name] = _unlock(step, task, after, now)
+        if step.state is not StepState.WAITING or (task.needs and ended.isdisjoint([n.task for n in task.needs])):
+            continue  # nothing that it needs has ended, which is how it is with most, most of the time
+        after[task.name] = _unlock(step, task, after, now)
+        if after[task.name].state in TERMINAL:
+            ended.add(task.name)
     return after
 
 

@@ -84,7 +84,7 @@ async def _asked(store: Store) -> float:
     questions: list[Callable[[sa.Connection], Any]] = [
         queries.open_runs,
         queries.open_incidents,
-        commands.unobeyed,
+        partial(commands.unobeyed, until=datetime.now(UTC)),
         partial(queries.due_messages, now=datetime.now(UTC)),
         partial(queries.last_run, pipeline="chain"),
         partial(queries.runs, pipeline="chain"),
