@@ -8,6 +8,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from stackhub.contract import Message, Part
+from stackhub.engine.incidents import FALLBACK
 from stackhub.model.codec import load
 from stackhub.store import tables as t
 from stackhub.store import transaction as tx
@@ -122,8 +123,13 @@ def _waiting(row: sa.Row[Any]) -> Waiting:
     )
 
 
-def told(connection: sa.Connection, waiting: Waiting, route: str) -> bool:
-    """Say whether another route has been given the same message."""
+def told(connection: sa.Connection, waiting: Waiting, route: str, instance: str) -> bool:
+    """Say whether a fallback route has been given the same message, or its instance hears of the incident anyway.
+
+    The incident may be over by now: then only what was written for it still says who heard of it.
+    """
     columns = t.outbox.c
-    where = (columns.incident == waiting.incident, columns.route == route, columns.seq == waiting.seq)
-    return connection.scalar(sa.select(t.outbox.c.id).where(*where).limit(1)) is not None
+    same = sa.and_(columns.route == route, columns.seq == waiting.seq)
+    anyway = sa.and_(columns.instance == instance, columns.route.not_like(f"{FALLBACK}%"))
+    where = (columns.incident == waiting.incident, sa.or_(same, anyway))
+    return connection.scalar(sa.select(columns.id).where(*where).limit(1)) is not None

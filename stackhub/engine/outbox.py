@@ -290,7 +290,7 @@ class Outbox:
         route = None if alone else self.fallback(self.instance)
         if route is None or self.incidents.hears(waiting.incident, route.instance):
             return None
-        if await self.store.read(partial(told, waiting=waiting, route=route.id)):
+        if await self.store.read(partial(told, waiting=waiting, route=route.id, instance=route.instance)):
             return None
         part = Part.ENTRY if route.speaks is Speaks.PLAIN else Part.ROOT
         note = f"{waiting.message.summary} (This could not be told to {self.instance}: {err})".strip()

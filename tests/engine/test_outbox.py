@@ -318,6 +318,19 @@ async def test_a_fallback_that_hears_of_it_anyway_is_not_told_twice(house):
     assert [title.partition(" ")[0] for _, _, title in house["horn"].order] == ["shop", "stackhub"]
 
 
+async def test_a_fallback_that_heard_of_the_end_by_itself_is_not_told_it_for_another(house):
+    told_by(house, "bell", "horn", hub="STACKHUB_FALLBACK=bell\n")
+    async with house.hub() as hub:
+        await fail(hub)
+        await hub.told(step=STRIDE)
+        house["horn"].will("deliver", ConfigError("401"))
+        await hub.ended(await hub.trigger("shop"), step=STRIDE)
+        await hub.pass_time(timedelta(minutes=5), step=STRIDE)
+        assert "resolved" in {event for _, event, _ in house["horn"].order}
+        assert {one.route for one in await hub.messages()} == {"bell", "horn"}
+    assert [event for part, event, _ in house["bell"].order if part == "root"] == ["opened", "resolved"]
+
+
 async def test_a_fallback_joins_an_incident_though_it_had_moved_in_the_store(house):
     by_bell_alone(house, "horn")
     async with house.hub() as hub:
