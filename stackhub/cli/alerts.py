@@ -30,6 +30,8 @@ TRIES: Final = 2  # failed ones, after which a test's message is not waited for
 SOON: Final = timedelta(seconds=5)  # nor is one that was refused, whose next try is further away
 LOOK: Final = 0.2
 ERROR_LINES: Final = 4
+MOST: Final = 500  # messages that were not told
+EACH: Final = 3  # of them are listed one by one where they are alike
 
 
 def alerts(where: Where, *, as_json: bool) -> int:
@@ -55,8 +57,8 @@ def alerts(where: Where, *, as_json: bool) -> int:
 
 def _lost(reader: Reader) -> list[Posted]:
     """Return what could not be told so far, or at all; only of the last messages, since a mended route is no news."""
-    waiting = [one for one in reader(partial(shown.outbox, state="pending")) if one.error]
-    return [*waiting, *reader(partial(shown.outbox, state="undeliverable", limit=10))]
+    waiting = reader(partial(shown.outbox, state="pending", failed=True, limit=MOST))
+    return [*waiting, *reader(partial(shown.outbox, state="undeliverable", limit=MOST))]
 
 
 def _list(opened: Sequence[Incident], zone: str) -> None:
@@ -74,11 +76,20 @@ def _list(opened: Sequence[Incident], zone: str) -> None:
 
 
 def _list_lost(lost: Sequence[Posted]) -> None:
+    """List what was lost; of many to the same notifier for the same reason the last, and how many there are."""
     out = words.console()
+    alike: dict[tuple[str, str, str], list[Posted]] = {}
     for one in lost:
-        state = "is tried again" if one.state == "pending" else "given up"
-        said = f"! {one.instance} could not be told ({state}): {one.message.title}: {words.first_line(one.error)}"
-        out.print(Text(words.clean(said), style="red"))
+        alike.setdefault((one.instance, one.state, words.first_line(one.error)), []).append(one)
+    for (instance, kept, why), several in alike.items():
+        state = "is tried again" if kept == "pending" else "given up"
+        shown_each = several if len(several) <= EACH else several[:1]
+        for one in shown_each:
+            said = f"! {instance} could not be told ({state}): {one.message.title}: {why}"
+            out.print(Text(words.clean(said), style="red"))
+        if len(several) > EACH:
+            many = f"{len(several) - 1}{' or more' if len(lost) >= MOST else ''}"
+            out.print(Text(f"  and {many} before it, for the same reason", style="red"))
 
 
 def close(where: Where, incident: str, *, reason: str) -> int:

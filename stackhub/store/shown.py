@@ -49,13 +49,17 @@ class Counts:
     oldest_pending: datetime | None  # when the oldest message that waits was written
 
 
-def outbox(connection: sa.Connection, *, state: str = "", incident: str = "", limit: int = 50) -> list[Posted]:
-    """Return messages, newest first."""
+def outbox(
+    connection: sa.Connection, *, state: str = "", incident: str = "", failed: bool = False, limit: int = 50
+) -> list[Posted]:
+    """Return messages, newest first; ``failed``: those alone whose last try did not get through."""
     query = sa.select(t.outbox).order_by(t.outbox.c.id.desc()).limit(limit)
     if state:
         query = query.where(t.outbox.c.state == state)
     if incident:
         query = query.where(t.outbox.c.incident == incident)
+    if failed:
+        query = query.where(t.outbox.c.error != "")
     return [
         Posted(
             id=row.id,
