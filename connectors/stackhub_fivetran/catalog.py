@@ -16,14 +16,15 @@ class Catalogue:
     """Lists connections; remembers what it has asked of single ones, which may be forgotten.
 
     Where the name of a connection tells what it fills, nothing more is asked. Of the others as many are asked in one
-    listing as an account bears, those that were never asked first; until its turn comes, nothing is said of a
-    connection's tables.
+    listing as an account bears, the longest unasked first; until its first turn comes, nothing is said of the tables
+    of a connection.
     """
 
     def __init__(self, account: Account) -> None:
         self._account = account
         self._databases: dict[str, str] = {}  # by group
-        self._tables: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {}  # id -> (as of which landing, tables)
+        # id -> (as of which landing, tables), in the order in which they were asked
+        self._tables: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {}
 
     async def connections(self) -> list[Connection]:
         """List every connection; one that cannot be understood is listed as it is, its health unknown."""
@@ -45,8 +46,10 @@ class Catalogue:
         try:
             for group in sorted({row.group for row in rows if row.group} - self._databases.keys()):
                 self._databases[group] = database(await _if_allowed(self._account.destination(group)) or {})
-            for row in sorted(news, key=lambda row: row.id in self._tables)[:MOST]:
+            turns = {id_: turn for turn, id_ in enumerate(self._tables, 1)}
+            for row in sorted(news, key=lambda row: turns.get(row.id, 0))[:MOST]:
                 tables = listed(await _if_allowed(self._account.schemas(row.id)) or {})
+                self._tables.pop(row.id, None)
                 self._tables[row.id] = (str(row.succeeded_at), tables)
         except Unavailable:
             return

@@ -1,6 +1,7 @@
 """The list of a Fivetran account: its pages, and what it tells of each connection."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -154,6 +155,20 @@ async def test_only_so_many_single_connections_are_asked_in_one_listing(fivetran
     assert len(asked(databases, "/schemas")) == MOST
     await fivetran.connections()
     assert len(asked(databases, "/schemas")) == MOST + 3
+
+
+async def test_each_connection_gets_its_turn_however_often_the_others_land(fivetran, databases, clock):
+    for number in range(2 * MOST):
+        databases.add(Feed(id=f"id_more_{number}", name=f"more_{number}", seconds=1))
+        databases.line(f"more_{number}").service = "postgres"
+    for _ in range(6):
+        for line in list(databases.lines.values()):
+            databases.begin(line.feed.id)
+        clock.advance(61)
+        await fivetran.connections()
+    times = Counter(asked(databases, "/schemas"))
+    assert len(times) == 2 * MOST + 3
+    assert set(times.values()) == {2, 3}
 
 
 @pytest.mark.parametrize("status", [403, 500])
