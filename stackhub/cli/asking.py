@@ -1,5 +1,6 @@
 """Wishes: obeyed by the daemon where there is one, else kept in the store's inbox for the one that comes."""
 
+import asyncio
 import getpass
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from stackhub.store.transaction import Transaction
 
 WRITTEN_BY: Final = f"stackhub {__version__}"
 LOCK: Final = "hub.lock"
+PATIENCE: Final = 10.0  # seconds for a database that is away
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,14 +105,20 @@ async def obeyed(hub: HubSettings, wish: Wish) -> Done | None:
 
 
 async def keep(hub: HubSettings, wish: Wish) -> Done:
-    """Put a wish into the inbox. Only a store that is yet to be made needs the lock."""
+    """Put a wish into the inbox. Only a store that is yet to be made needs the lock.
+
+    Raises:
+        StoreUnavailable: the database is away; nothing was kept.
+    """
     url = hub.database_url.get_secret_value()
     path = database.path_of(url)
     new = path is not None and not path.exists()
     now = datetime.now(UTC)
     command = Command(id=Ids().make(now), kind=wish.kind, args=wish.args, by=somebody())
     async with open_store(url, hub.state_dir, written_by=WRITTEN_BY, lock=new, migrate=False) as store:
-        await store.apply(Transaction().add(kept(command, micros(now))))
+        committed = store.writer.apply(Transaction().add(kept(command, micros(now))))
+        await asyncio.wait((committed,), timeout=PATIENCE)
+    await committed  # closing the store has settled it, one way or the other
     process = holder(hub.state_dir / LOCK)
     if process is not None:
         return Done(result={"id": command.id}, told=f"kept: process {process} has the store open, and obeys in seconds")
