@@ -150,21 +150,21 @@ async def test_a_server_that_is_left_busy_with_a_commit_is_made_to_end_it(postgr
             with line_to(postgres) as line_between:
                 async with store_at(line_between.by_way_of(server_url)) as store:
                     await store.apply(line("before"))
+                    left = await store.call(lambda c: c.exec_driver_sql("SELECT pg_backend_pid()").scalar())
                     line_between.cut = "during"
                     future = store.writer.apply(line("once"))
                     with anyio.fail_after(30):
-                        while line_between.cuts == 0:
-                            await anyio.sleep(0.01)
-                        while not holder.execute(WAITING).fetchone()[0]:
+                        while (waits := holder.execute(WAITING).fetchone()) is None or waits == (left,):
                             await anyio.sleep(0.01)
                         holder.execute("SELECT pg_advisory_unlock(42)")
                         await future
+                    assert line_between.cuts == 1
                     assert await texts(store) == ["before", "once"]
         finally:
             postgres.say("DROP TRIGGER slow ON event; DROP FUNCTION wait", f"t{name}")
 
 
-WAITING = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'advisory' AND query ILIKE 'commit%'"
+WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'advisory' AND query ILIKE 'commit%'"
 BLOCKED = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'INSERT%'"
 
 
