@@ -5,13 +5,14 @@ import os
 import random
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 
+import httpx
 from engine.house import House
 from simulation.universe import Life, Universe
 
@@ -31,6 +32,7 @@ class Ground:
     universe: Universe
     house: House
     saved: bytes = b""
+    transport: Callable[[str], httpx.AsyncBaseTransport] | None = None  # to the vendors of real connectors
 
     def __getitem__(self, name):
         """Return the far end of an instance."""
@@ -46,7 +48,7 @@ class Ground:
 
     def hub(self, **more) -> Life:
         """Let a hub begin to live."""
-        return self.universe.hub(self.house.read(), state=self.state, **more)
+        return self.universe.hub(self.house.read(), state=self.state, transport=self.transport, **more)
 
     def save(self) -> None:
         """Keep the database as it is now, for `reset`."""

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from engine.played import BROKEN, FAILED, OK, Lost
+from simulation import week
 from simulation.ground import Ground
 
 from stackhub.contract import Finished, Landing, Outcome, Rejected, Unavailable
+from stackhub.contract.sandbox import Feed
 from stackhub.errors import Refused
 
 SHOP = """
@@ -40,6 +42,14 @@ class Story:
 
 
 AFTER = "pipeline: after\ntriggers: [{pipeline: shop}]\ntasks: {b: {uses: mill.build, with: {select: b}}}\n"
+VENDORS = """
+pipeline: shop
+tasks:
+  crm: {uses: fivetran.sync, with: {connection: crm}, retries: {attempts: 1}}
+  pay: {uses: airbyte.sync, with: {connection: pay}, retries: {attempts: 1}}
+  marts: {uses: mill.build, retries: {attempts: 1}}
+alerts: [{to: slack, channel: "#data-alerts"}, {to: pagerduty}]
+"""
 TELLING = ("tap", "mill", "bell", "horn")
 
 
@@ -240,6 +250,31 @@ def check_ticks(on):
     check_jobs(on, runs=len(runs), extracts=("orders",))
 
 
+def with_vendors(on):
+    week.reach(week.played(on))
+    on.house.pipeline(VENDORS)
+
+
+def vendors(on):
+    made = week.played(on)
+    made.stage.add("fivetran", Feed(id="crm_1", name="crm", schema="crm", seconds=20))
+    made.stage.add("airbyte", Feed(id="00000000-0000-4000-8000-000000000001", name="pay", seconds=25))
+    on.vendors = made.vendors
+    fails(on["mill"])
+    by_itself(on, "mill")
+
+
+def check_vendors(on):
+    assert on.vendors["fivetran"].started("crm") == 1
+    assert on.vendors["airbyte"].started("pay") == 1
+    assert len(on["mill"].jobs) == 1
+    assert states(on) == ["failed"]
+    assert len(on.vendors["slack"].shown()) == 1, on.vendors["slack"].shown()
+    assert len(on.vendors["pagerduty"].shown()) == 1, on.vendors["pagerduty"].shown()
+    done = dict(on.ask("SELECT task, state FROM step"))
+    assert done == {"crm": "succeeded", "pay": "succeeded", "marts": "failed"}, done
+
+
 STORIES = (
     Story("line", furnished(LINE, "tap", "mill"), world(), check_well("orders")),
     Story("pair", furnished(SHOP), world(), check_well("orders", "stripe")),
@@ -251,6 +286,7 @@ STORIES = (
     Story("cancelled", furnished(LINE), persists("cancel", after=1), check_cancelled),
     Story("downstream", with_downstream, world(), check_downstream),
     Story("fallback", with_fallback, world(mill=fails, bell=dead_route), check_fallback),
+    Story("vendors", with_vendors, vendors, check_vendors),
     Story(
         "ticks",
         furnished(LINE.replace("tasks:", "schedule: {every: 30s}\ncatchup: all\noverlap: queue\ntasks:")),

@@ -46,23 +46,32 @@ class Sandboxed:
     vendors: dict[str, FakeVendor]
     stage: Stage
 
-    def hub(self):
-        return self.ground.hub(transport=lambda _: httpx.ASGITransport(app=self.stage))
+
+def played(on: Ground, seed: int = 0) -> Sandboxed:
+    """Put new fake vendors in front of a ground's hubs to come."""
+    world = World(now=on.universe.clock.now, sleep=anyio.sleep, rng=random.Random(seed))
+    vendors = {name: registry.load(name).sandbox(world) for name in VENDORS}
+    stage = Stage(vendors)
+    on.transport = lambda _: httpx.ASGITransport(app=stage)
+    return Sandboxed(on, vendors, stage)
+
+
+def reach(on: Sandboxed) -> None:
+    """Write an instance for each vendor, and one that builds."""
+    house = on.ground.house
+    house.connectors = {**house.connectors, **{name: registry.load(name) for name in VENDORS}}
+    for name, variables in on.stage.environment(URL).items():
+        house.write(f"{name}.env", "".join(f'{key}="{value}"\n' for key, value in variables.items()))
+    house.instances("mill")
 
 
 @contextmanager
 def sandboxed(seed: int = 0) -> Iterator[Sandboxed]:
     """Make a ground with fake vendors, and an instance for each."""
     with ground(seed) as on:
-        world = World(now=on.universe.clock.now, sleep=anyio.sleep, rng=random.Random(seed))
-        real = {name: registry.load(name) for name in VENDORS}
-        vendors = {name: one.sandbox(world) for name, one in real.items()}
-        on.house.connectors = {**on.house.connectors, **real}
-        stage = Stage(vendors)
-        for name, variables in stage.environment(URL).items():
-            on.house.write(f"{name}.env", "".join(f'{key}="{value}"\n' for key, value in variables.items()))
-        on.house.instances("mill")
-        yield Sandboxed(on, vendors, stage)
+        made = played(on, seed)
+        reach(made)
+        yield made
 
 
 def furnish(on: Sandboxed, pipelines: int) -> None:
@@ -88,11 +97,11 @@ def furnish(on: Sandboxed, pipelines: int) -> None:
 
 def live(on: Sandboxed, days: float) -> list[str]:
     """Let time pass, with a hub that dies now and then; return what is to be said of it."""
-    universe, lives = on.ground.universe, [on.hub()]
+    universe, lives = on.ground.universe, [on.ground.hub()]
 
     def die():
         lives[-1].kill()
-        universe.at(timedelta(seconds=universe.rng.uniform(1, 120)), lambda: lives.append(on.hub()))
+        universe.at(timedelta(seconds=universe.rng.uniform(1, 120)), lambda: lives.append(on.ground.hub()))
 
     for hours in range(13, round(days * 24), 31):
         universe.at(timedelta(hours=hours, seconds=universe.rng.uniform(0, 3600)), die)
