@@ -8,6 +8,7 @@ from simulation.vendors import Account, Call, Told, VendorJob
 
 GOES_ON = {"succeeded", "partial", "skipped"}
 A_MOMENT = timedelta(milliseconds=1)
+SAME = timedelta(seconds=1)  # rests that differ by less are one
 FULL = 0.01  # of a token: what is rounded away
 
 
@@ -19,9 +20,15 @@ class Bucket:
     burst: float
     tokens: float
     at: datetime
+    life: int = 0
 
-    def take(self, at: datetime) -> float:
-        """Count one call; return how many more could have been made."""
+    def take(self, at: datetime, life: int) -> float:
+        """Count one call; return how many more could have been made.
+
+        A hub that is killed takes with it what its cancels, which cannot wait, have borrowed.
+        """
+        if life != self.life:
+            self.life, self.tokens = life, max(self.tokens, 0.0)
         self.tokens = min(self.tokens + (at - self.at).total_seconds() * self.rate, self.burst) - 1
         self.at = at
         return self.tokens
@@ -60,7 +67,7 @@ class FarEnds:
     def _call(self, account: Account, call: Call) -> None:
         oracle, bucket = self._oracle, self._buckets.get(account.name)
         if bucket is not None:
-            left = bucket.take(call.at)
+            left = bucket.take(call.at, call.life)
             if call.waits and left < -FULL:
                 raise Violation(6, f"{account.name} was called above its rate ({call.verb} {call.what}, {left:.2f})")
         rest, jumped = oracle.rests.get(account.name, (None, 0))
@@ -68,7 +75,7 @@ class FarEnds:
             raise Violation(6, f"{account.name} was called at {oracle.hub_now()}, before its {rest} ({call.verb})")
         if account.alone is not None:
             until, life, jumped = account.alone
-            if (life, jumped) == (call.life, oracle.town.jumped) and call.at < until - A_MOMENT:
+            if (life, jumped) == (call.life, oracle.town.jumped) and call.at < until - SAME:
                 raise Violation(6, f"{account.name} was called ({call.verb}) though it had asked to be left alone")
         if call.verb == "start":
             self._intent(call)
