@@ -20,6 +20,7 @@ from stackhub.launch.process import Command, Elsewhere, Ended, Process, Running
 
 LADDER: Final = (SIGINT, SIGTERM, SIGKILL)
 HOST: Final = "host"  # the file beside the directories that names this host; no key
+ID: Final = re.compile(r"[0-9a-f]{16}")
 KEY: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 
 
@@ -54,7 +55,10 @@ class Launcher:
     def host(self) -> str:
         """Name this host: a random id, kept beside the directories of its jobs."""
         if not self._host:
-            self._host = host_id(self._state)
+            try:
+                self._host = host_id(self._state)
+            except OSError as err:
+                raise Unavailable(f"no place for jobs in {self._root}: {err.strerror}") from None
         return self._host
 
     async def spawn(self, key: str, command: Command) -> Handle:
@@ -215,11 +219,14 @@ def host_id(state: Path) -> str:
     if not path.exists():
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         mine = root / f".{token_hex(8)}"
-        _put(mine, token_hex(8).encode())
         try:
+            _put(mine, token_hex(8).encode())
             os.link(mine, path)
         except FileExistsError:
             pass
         finally:
-            mine.unlink()
-    return path.read_text(encoding="ascii")
+            mine.unlink(missing_ok=True)
+    found = path.read_text(encoding="ascii", errors="replace")
+    if not ID.fullmatch(found):
+        raise ConfigError(f"{path} is damaged: put back the id that it held (`handle` of a run names it), or delete it")
+    return found

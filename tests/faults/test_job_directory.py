@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from stackhub.contract import ConfigError
 from stackhub.launch import CommandJobs, Ended, Launcher, Lost, NeverBegan, Running
 from stackhub.launch.place import Place
 
@@ -140,6 +141,16 @@ async def test_a_spawn_that_died_before_its_job_began_is_no_job_whatever_is_left
     await launcher.spawn("key", grounds.bash("echo ran >> runs"))
     await grounds.end(launcher, {"host": launcher.host, "key": "key"})
     assert grounds.runs() == 1
+
+
+async def test_a_host_whose_name_is_damaged_says_so_and_judges_nobody(grounds, launcher):
+    handle = await launcher.spawn("key", grounds.bash("exit 0"))
+    await grounds.end(launcher, handle)
+    name = grounds.state / "jobs" / "host"
+    for said in (b"", b"\xff\x00", b"somebody else"):
+        name.write_bytes(said)
+        with Launcher(grounds.context()) as other, pytest.raises(ConfigError, match="is damaged"):
+            other.look(handle)
 
 
 async def test_one_damaged_directory_keeps_no_other_from_being_forgotten(grounds, launcher):
