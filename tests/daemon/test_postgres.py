@@ -57,9 +57,8 @@ async def over(house: House, run: str) -> None:
         await anyio.to_thread.run_sync((house.directory / "gate").write_text, "go\n")
         while await house.run_state(run) not in {"succeeded", "failed", "cancelled"}:
             await house.lives_for(0.05)
-    assert {step["task"]: step["state"] for step in (await house.show(run))["steps"]} == dict.fromkeys(
-        ("first", "second", "third"), "succeeded"
-    )
+    steps = (await house.ask("GET", f"/api/v1/runs/{run}")).json()["steps"]
+    assert {step["task"]: step["state"] for step in steps} == dict.fromkeys(("first", "second", "third"), "succeeded")
     assert house.built() == ["first", "second", "third"]
 
 
@@ -70,33 +69,26 @@ async def says(house: House, words: str) -> None:
             await house.lives_for(0.02)
 
 
-async def test_a_daemon_that_is_killed_goes_on_where_it_was(house: House) -> None:
+async def test_a_daemon_that_is_killed_and_then_left_without_its_server_goes_on_where_it_was(
+    house: House, postgres: Server
+) -> None:
     await house.start()
     run = await half_way(house)
     await house.kill()
-    assert (await house.show(run))["state"] == "running", "read without a daemon"
     await house.start()
-    await over(house, run)
-    assert not (house.directory / ".stackhub" / "stackhub.db").exists()
-
-
-async def test_a_server_that_is_gone_for_a_while_is_waited_for_and_told_of(house: House, postgres: Server) -> None:
-    await house.start()
-    run = await half_way(house)
     await anyio.to_thread.run_sync(postgres.stop)
     with anyio.fail_after(PATIENCE):
         while (await house.ask("GET", "/readyz")).status_code != 503:
             await house.lives_for(0.05)
     assert (await house.ask("GET", "/livez")).status_code == 200
-    told = (await house.ask("GET", "/readyz")).json()["error"]
-    assert "database" in told or "connection" in told
     await anyio.to_thread.run_sync(postgres.start)
     await house.ready()
     await over(house, run)
     log = house.log.read_text()
     assert log.count("the database is away") == log.count("the database is back") <= 1
     assert log.count("the database cannot be read") == log.count("the database can be read again") <= 1
-    assert log.count("Traceback") == 0, log
+    assert "Traceback" not in log, log
+    assert not (house.directory / ".stackhub" / "stackhub.db").exists()
 
 
 async def test_a_daemon_that_is_started_before_its_server_waits_for_it(house: House, postgres: Server) -> None:
@@ -118,8 +110,6 @@ async def test_two_daemons_do_not_share_a_state_directory(house: House) -> None:
     assert "held by another" in err
     assert house.daemon is not None
     assert str(house.daemon.pid) in err
-    code, _, err = await house.command("db", "upgrade")
-    assert code == 2
     assert (await house.ask("GET", "/readyz")).status_code == 200
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
+import anyio
 import pytest
 import sqlalchemy as sa
 from decide.worlds import T0, needing, pipeline, task
@@ -58,8 +59,9 @@ async def test_open_runs_come_whole_and_oldest_first(store):
 
 async def test_more_runs_than_one_question_may_name_come_all(store):
     many = queries.MANY + 3
-    for nth in range(many):
-        await put(store, f"R{nth:04d}", shop=pipeline())
+    async with anyio.create_task_group() as group:
+        for nth in range(many):
+            group.start_soon(partial(put, store, f"R{nth:04d}", shop=pipeline()))
     assert len(await store.read(queries.open_runs)) == many
 
 
