@@ -16,6 +16,7 @@ from simulation.audit import Change, Reader
 from simulation.vendors import Town
 
 OVER = {"succeeded", "partial", "failed", "upstream_failed", "skipped", "cancelled"}
+GOES_ON = {"succeeded", "partial", "skipped"}
 RUN_OVER = {"succeeded", "partial", "failed", "cancelled"}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -80,6 +81,7 @@ class Oracle:
         self.incidents: dict[str, dict[str, Any]] = {}
         self.open: dict[str, str] = {}  # key -> the incident
         self.deadlines: dict[str, dict[str, Any]] = {}
+        self.intents: set[tuple[str, str]] = set()  # what was to be started, and under which key
         self._snapshots: dict[str, dict[str, Any]] = {}
         self._failed: list[str] = []  # runs in which a step has failed, in this commit
         self._late: list[str] = []  # deadlines that were missed, in this commit
@@ -151,12 +153,25 @@ class Oracle:
         seen.state, seen.data = change.new, json.loads(change.more)
         if change.new == "ready" and seen.ready is None:
             seen.ready = self.town.tick()
+        if change.new == "starting":
+            self._intended(change, run, seen)
         if change.new == "succeeded" and change.act == "update":
             self._landed(change, seen)
         if change.new == "failed" and change.act == "update" and run.data.get("cancel_at") is None:
             self._failed.append(change.one)
         if change.new == "partial":
             raise Violation(7, f"{change.one}.{change.two} is partial, and no vendor here leaves anything undone")
+
+    def _intended(self, change: Change, run: SeenRun, seen: SeenStep) -> None:
+        """Check that what a step needs has gone well before it is to be started."""
+        tasks = {one["name"]: one for one in self.snapshot(run.snapshot)["tasks"]}
+        options = tasks[change.two].get("options", {})
+        what = options.get("connection") or options.get("select") or ""
+        self.intents.add((what, f"{change.one}.{change.two}.{seen.data.get('serial', 1)}"))
+        for need in self.needs(run, change.two):
+            if run.steps[need].state not in GOES_ON:
+                text = f"{change.one}.{change.two} is to be started while {need}, which it needs, was {run.steps[need].state}"
+                raise Violation(1, text)
 
     def _landed(self, change: Change, seen: SeenStep) -> None:
         """Check that the load a step ended on is one that its vendor had, and no old one."""

@@ -23,8 +23,11 @@ COMMANDS = {"trigger", "cancel", "retry", "skip", "pause", "resume", "close", "t
 class Desk:
     """The configuration's directory, and who edits it."""
 
-    def __init__(self, root: Path, spec: Spec, connectors: dict[str, Any]) -> None:
-        self.root = root
+    def __init__(
+        self, root: Path, spec: Spec, connectors: dict[str, Any], given: Callable[[str], dict[str, str]]
+    ) -> None:
+        """``given``: what an instance's file must hold beside what the spec says."""
+        self.root, self._given = root, given
         self._spec, self._connectors = spec, connectors
         self.pipelines = {one["pipeline"]: one for one in spec.pipelines}
         self.instances = dict(spec.instances)
@@ -48,7 +51,9 @@ class Desk:
                 old.unlink()
         for name, settings in self.instances.items():
             own = name.partition(".")[0].upper()
-            self._write(f"{name}.env", "".join(f"{own}_{key.upper()}={value}\n" for key, value in settings.items()))
+            lines = [f"{own}_{key.upper()}={value}\n" for key, value in settings.items()]
+            lines += [f'{key}="{value}"\n' for key, value in self._given(name).items()]
+            self._write(f"{name}.env", "".join(lines))
         for name, pipeline in self.pipelines.items():
             self._write(f"pipelines/{name}.yaml", json.dumps(pipeline))
         if self.broken:

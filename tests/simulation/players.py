@@ -97,6 +97,8 @@ NOTIFIERS: Mapping[str, tuple[Speaks, Promise]] = {
     "post": (Speaks.PLAIN, Promise.AT_LEAST_ONCE),
 }
 
+NAMES = (*OPERATIONS, *NOTIFIERS)
+
 
 def subject(options: Any) -> str:
     """Return what a job is about."""
@@ -252,4 +254,4 @@ class PlayedConnector:
 
 def connectors(town: Town) -> dict[str, PlayedConnector]:
     """Return them by name."""
-    return {name: PlayedConnector(town, name) for name in (*OPERATIONS, *NOTIFIERS)}
+    return {name: PlayedConnector(town, name) for name in NAMES}

@@ -18,8 +18,9 @@ from simulation.farends import FarEnds
 from simulation.guard import guarded
 from simulation.oracle import Oracle, Violation
 from simulation.people import COMMANDS, Crowd, Desk
-from simulation.players import Played, connectors
+from simulation.players import NAMES, Played, connectors
 from simulation.spec import HubEvent, Person, Spec
+from simulation.stage import RealVendors
 from simulation.universe import Life, Universe, thrifty
 from simulation.vendors import Town
 
@@ -114,14 +115,16 @@ class World:
         database_file = state / "stackhub.db"
         database_file.write_bytes(_template(os.getpid()))
         database_file.chmod(0o600)
-        self.desk = Desk(root, spec, connectors(self.town))
+        self.real = RealVendors(spec, lambda: self.universe.line.now, self.universe.at) if spec.real else None
+        known: dict[str, Any] = {**connectors(self.town), **(self.real.connectors if self.real else {})}
+        self.desk = Desk(root, spec, known, self.real.settings if self.real else lambda _: {})
         self.reader = audit.Reader(database_file)
         self.oracle = Oracle(self.reader, self.town, self.hub_now)
         self.far_ends = FarEnds(self.oracle)
         self.crowd = Crowd(self.oracle, database_file, self.hub_now)
         gone = {person.what.get("instance") for person in spec.people}  # and without a file, the defaults hold
         for name, given in spec.instances.items():
-            if name in gone:
+            if name in gone or name not in NAMES:
                 continue
             bears = {key: float(given.get(key, Played.model_fields[key].default)) for key in ("rate", "burst")}
             self.far_ends.bears(name, **bears)
@@ -182,7 +185,10 @@ class World:
             self.universe.at(SOON * 2, self._begin)
             return
         self.hub_now()
-        self.life = self.universe.hub(configuration, state=self.root / ".stackhub", wrong_by=self.wrong_by)
+        transport = self.real.transport if self.real else None
+        self.life = self.universe.hub(
+            configuration, state=self.root / ".stackhub", wrong_by=self.wrong_by, transport=transport
+        )
         self.town.life = self.life.number
 
     def _befall(self, event: HubEvent) -> None:
@@ -246,6 +252,8 @@ class World:
     def _make_well(self) -> None:
         self.over = True
         self.town.heal()
+        if self.real:
+            self.real.heal()
         self._mend()
         self._begin()
         for connection in sorted({other.what for account in self.town.accounts.values() for other in account.jobs}):
@@ -268,6 +276,8 @@ class World:
             self._pass(SLICE)
             passed += SLICE
         afterwards.check(self.oracle, whole=self.spec.retention == "90d" and not self.town.jumped)
+        if self.real:
+            self.real.check(self.oracle)
         assert self.life is not None
         assert self.life.engine is not None
         if {key: one.id for key, one in self.life.engine.incidents.open.items()} != self.oracle.open:
@@ -295,7 +305,7 @@ class World:
             simulated=timedelta(seconds=self.universe.line.seconds),
             events=self.universe.steps,
             lives=self.universe.born,
-            calls=sum(len(account.calls) for account in accounts),
+            calls=sum(len(account.calls) for account in accounts) + (self.real.requests if self.real else 0),
             messages=sum(told.effect for account in accounts for told in account.told),
             runs=len(self.oracle.every_run),
         )
