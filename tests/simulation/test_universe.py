@@ -47,7 +47,7 @@ def finish(on, life, asked=None):
     """Let time pass until nothing is open."""
     if asked is not None:
         on.universe.run_while(lambda: not asked.done)
-    on.universe.run_while(lambda: life.engine.board.runs())
+    on.universe.run_while(life.engine.board.runs)
 
 
 def test_one_seed_is_one_history_in_every_process():
@@ -143,6 +143,13 @@ def test_what_is_refused_is_told_to_who_asked(on):
     asked = life.submit("trigger", pipeline="nonesuch")
     on.universe.run_while(lambda: not asked.done)
     assert isinstance(asked.error, Refused)
+
+
+def test_a_bug_in_what_was_asked_comes_to_light(on):
+    life = up(on)
+    life.ask(lambda engine: engine.no_such_thing())
+    with pytest.raises(Fell, match="no_such_thing"):
+        on.universe.run_until(timedelta(seconds=1))
 
 
 def test_an_edit_comes_into_force(on):

@@ -305,6 +305,8 @@ class Life:
             self._bury()
         elif self._main.done():
             self._end()
+        elif self.failure is not None:  # of something that was asked of it: a bug
+            raise self._fell()
 
     def point(self, where: str) -> None:
         """Die here, if that is its fate; a dead one goes no further."""
@@ -356,7 +358,12 @@ class Life:
         self.failure = self.failure or self._main.exception()
         self.loop.abandon(Killed)
         if self.failure is not None:
-            raise Fell(f"hub {self.number} fell at {self.universe.line.now}: {self.failure!r}") from self.failure
+            raise self._fell()
+
+    def _fell(self) -> Fell:
+        fell = Fell(f"hub {self.number} fell at {self.universe.line.now}: {self.failure!r}")
+        fell.__cause__ = self.failure
+        return fell
 
     def _bury(self) -> None:
         if self.over:
