@@ -41,6 +41,9 @@ async def _outlived(tmp_path, fault):
             again = await hub.ask(*TRIGGER)
             assert (again.status_code, "nothing was kept" in again.text) == (503, True)
             assert (await hub.ask("GET", "/livez")).status_code == 200
+            seen = await hub.ask("GET", "/api/v1/runs")
+            assert seen.status_code == {locked: 200, moved_away: 503}.get(fault, seen.status_code)
+            assert seen.status_code == 200 or "did not answer within" in seen.json()["error"]
             assert (await hub.ask("GET", "/metrics")).status_code == 200
 
         await hub.until_ready()
