@@ -4,6 +4,7 @@
     ./run bench p2 p7                  some
     ./run bench p7 --database both     on SQLite, then on PostgreSQL
     ./run bench --json FILE            where the numbers go (default: .benchmarks.json)
+    ./run bench --markdown             the table as docs/benchmarks.md has it
 
 No number here fails anything: machines are shared and noisy. Each measure is repeated; medians, with min and max.
 """
@@ -14,7 +15,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +44,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[str], list[Row]]]] = {
     "p10": growth.growth,
     "p11": lambda _: installed.size(),
 }
+HEAD: Final = ("", "database", "measure", "median", "min", "max", "floor", "times the floor", "bar")
 ONCE: Final = frozenset({"p5", "p11"})  # whatever the database
 
 
@@ -52,6 +54,7 @@ def main() -> int:
     parser.add_argument("which", nargs="*", choices=[*BENCHMARKS, []], help="by default all")
     parser.add_argument("--database", choices=[*places.KINDS, "both"], default="sqlite")
     parser.add_argument("--json", type=Path, default=Path(".benchmarks.json"))
+    parser.add_argument("--markdown", action="store_true")
     chosen = parser.parse_args()
     kinds = places.KINDS if chosen.database == "both" else (chosen.database,)
     gc.collect()
@@ -62,13 +65,20 @@ def main() -> int:
             for kind in kinds[:1] if name in ONCE else kinds:
                 print(f"{name} ({kind}) ...", file=sys.stderr, flush=True)
                 rows += BENCHMARKS[name](kind)
-    head = ("", "database", "measure", "median", "min", "max", "floor", "times the floor", "bar")
-    table = Table(*head, title=_machine())
-    for row in rows:
-        table.add_row(*row.cells())
-    Console(width=180 if not sys.stdout.isatty() else None).print(table)
+    if chosen.markdown:
+        print(_machine(), "", *_markdown(rows), sep="\n")
+    else:
+        table = Table(*HEAD, title=_machine())
+        for row in rows:
+            table.add_row(*row.cells())
+        Console(width=180 if not sys.stdout.isatty() else None).print(table)
     chosen.json.write_text(json.dumps({"machine": _machine(), "rows": [row.plain() for row in rows]}, indent=2) + "\n")
     return 0
+
+
+def _markdown(rows: Sequence[Row]) -> list[str]:
+    lines = [HEAD, tuple("---" for _ in HEAD), *(tuple(row.cells()) for row in rows)]
+    return [f"| {' | '.join(line)} |" for line in lines]
 
 
 def _machine() -> str:

@@ -20,6 +20,7 @@ from stackhub.model.run import Interval, Run, RunState, Trigger
 from stackhub.model.step import Step, StepState
 from stackhub.store import queries
 from stackhub.store.store import Store, open_store
+from stackhub.store.tables import micros
 
 HISTORY: Final = (0, 100_000, 1_000_000)  # rows of runs that are over
 PIPELINES: Final = (1, 10, 100)
@@ -29,14 +30,18 @@ SERIES: Final = {
     "sqlite": "WITH RECURSIVE s(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM s WHERE n + 1 < :many)",
     "postgresql": "WITH s(n) AS (SELECT * FROM generate_series(0, CAST(:many AS BIGINT) - 1))",
 }
-OLD: Final = (  # ids that are older than any made today
-    "INSERT INTO run {series} SELECT '00' || (10000000 + n), 'chain', 'succeeded', 3, 'none', n, n, '', :run FROM s",
-    "INSERT INTO step {series} SELECT '00' || (10000000 + n / 5), 't' || (n % 5), 'noop', 'succeeded', n, n, :step FROM s",
+OLD: Final = (  # ids that are older than any made today; {ago} stands for a time in the past
+    "INSERT INTO run {series} SELECT '00' || (10000000 + n), 'chain', 'succeeded', 3, 'none', {ago}, {ago}, '', :run FROM s",
     (
-        "INSERT INTO event (at, pipeline, run, task, kind, text, attempt) {series}"
-        " SELECT n, 'chain', '00' || (10000000 + n / 14), 't' || (n % 5), 'succeeded', 'some words', 1 FROM s"
+        "INSERT INTO step {series} SELECT '00' || (10000000 + n / 5), 't' || (n % 5), 'noop', 'succeeded', {ago}, {ago}, :step"
+        " FROM s"
+    ),
+    (
+        "INSERT INTO event (at, pipeline, run, task, kind, text, attempt) {series} SELECT {ago}, 'chain',"
+        " '00' || (10000000 + n / 14), 't' || (n % 5), 'succeeded', 'some words', 1 FROM s"
     ),
 )
+AGO: Final = "CAST(:at AS BIGINT) - n"
 
 
 def growth(kind: str) -> list[Row]:
@@ -76,7 +81,7 @@ async def _beside(where: Place, *, old: int = 0, pipelines: int = 1) -> dict[str
         return {
             "a chain": await measures.timed(engine, "chain", REPEATS),
             "a fan-out": await measures.timed(engine, "fan", REPEATS),
-            "hot questions": [await _asked(engine.store) for _ in range(REPEATS)],
+            "hot questions": [min([await _asked(engine.store) for _ in range(5)]) for _ in range(REPEATS)],
         }
 
 
@@ -110,9 +115,9 @@ def _fill(connection: sa.Connection, many: int) -> None:
         ended_at=now,
     )
     step = Step(run="old", task="t", instance="noop", state=StepState.SUCCEEDED, began_at=now, ended_at=now)
-    values = {"run": dump(run), "step": dump(step)}
+    values = {"run": dump(run), "step": dump(step), "at": micros(now)}
     series = SERIES[connection.dialect.name]
     for sql, times in zip(OLD, (1, STEPS, LINES), strict=True):
-        named = {name: value for name, value in values.items() if f":{name}" in sql}
-        connection.execute(sa.text(sql.format(series=series)), {"many": many * times, **named})
+        named = {name: value for name, value in values.items() if f":{name}" in sql or name == "at"}
+        connection.execute(sa.text(sql.format(series=series, ago=AGO)), {"many": many * times, **named})
     connection.execute(sa.text("ANALYZE"))
