@@ -153,11 +153,13 @@ async def test_a_server_that_is_left_busy_with_a_commit_is_made_to_end_it(postgr
                     left = await store.call(lambda c: c.exec_driver_sql("SELECT pg_backend_pid()").scalar())
                     line_between.cut = "during"
                     future = store.writer.apply(line("once"))
-                    with anyio.fail_after(30):
-                        while (waits := holder.execute(WAITING).fetchone()) is None or waits == (left,):
-                            await anyio.sleep(0.01)
+                    try:
+                        with anyio.fail_after(30):
+                            while (waits := holder.execute(WAITING).fetchone()) is None or waits == (left,):
+                                await anyio.sleep(0.01)
+                    finally:
                         holder.execute("SELECT pg_advisory_unlock(42)")
-                        await future
+                    await future
                     assert line_between.cuts == 1
                     assert await texts(store) == ["before", "once"]
         finally:
