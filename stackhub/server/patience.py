@@ -55,8 +55,10 @@ async def submit(engine: Engine, kind: str, args: Mapping[str, Any], by: str) ->
                 f"the database went away ({engine.store.ailing}): it is kept and obeyed when it is back,"
                 " unless this hub ends before that"
             )
-    match outcome[0]:
-        case Exception() as err:
+    match outcome:
+        case [Exception() as err]:
             raise err
-        case result:
+        case [dict(result)]:
             return result
+        case _:  # cut short
+            raise StoreUnavailable("this hub is leaving: if it was kept, the next one obeys it")
