@@ -53,9 +53,9 @@ class Dice:
     def __init__(self, seed: int) -> None:
         self.seed, self.rng = seed, random.Random(seed)
         rng = self.rng
-        self.hours = rng.choice((1, 2, 2, 3, 3, 4, 4, 6, 8, 12)) if rng.random() < 0.97 else rng.choice((30, 54))
+        self.hours = rng.choice((1, 1, 2, 2, 2, 3, 3, 4, 6)) if rng.random() < 0.98 else rng.choice((12, 30, 54))
         self.looks = rng.choice((60.0, 300.0, 300.0)) if self.hours == 1 else 900.0
-        if rng.random() < 0.01:
+        if rng.random() < 0.005:
             self.hours, self.looks = 1, 5.0  # as often as in production
         self.calm = rng.random()  # how little goes wrong
         self.connections = [f"c{n}" for n in range(rng.randint(1, 3))]
@@ -91,7 +91,7 @@ class Dice:
         rng = self.rng
         found: dict[str, dict[str, float | str]] = {}
         for name in ("tap", "mill"):
-            found[name] = {"look": rng.choice((60, 120, 300)), "first_look": rng.choice((5, 30))}
+            found[name] = {"look": rng.choice((60, 300, 300, 600)), "first_look": rng.choice((5, 30))}
             if rng.random() < 0.3:
                 found[name] |= {"rate": rng.choice((0.05, 0.2, 1.0)), "burst": rng.choice((1, 3, 10))}
             if rng.random() < 0.2:

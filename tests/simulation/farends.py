@@ -70,11 +70,11 @@ class FarEnds:
             if call.waits and left < -FULL:
                 raise Violation(6, f"{account.name} was called above its rate ({call.verb} {call.what}, {left:.2f})")
         rest, jumped = oracle.rests.get(account.name, (None, 0))
-        if rest is not None and jumped == oracle.town.jumped and oracle.hub_now() < rest - A_MOMENT:
+        if rest is not None and not jumped and not oracle.town.jumped and oracle.hub_now() < rest - A_MOMENT:
             raise Violation(6, f"{account.name} was called at {oracle.hub_now()}, before its {rest} ({call.verb})")
         if account.alone is not None:
-            until, life, jumped = account.alone
-            if (life, jumped) == (call.life, oracle.town.jumped) and call.at < until - SAME:
+            until, life = account.alone
+            if life == call.life and call.at < until - SAME:
                 raise Violation(6, f"{account.name} was called ({call.verb}) though it had asked to be left alone")
         if call.verb == "start":
             self._intent(call)

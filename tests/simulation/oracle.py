@@ -18,6 +18,7 @@ from simulation.vendors import Town
 OVER = {"succeeded", "partial", "failed", "upstream_failed", "skipped", "cancelled"}
 GOES_ON = {"succeeded", "partial", "skipped"}
 RUN_OVER = {"succeeded", "partial", "failed", "cancelled"}
+CLOSED = {"sent", "superseded", "undeliverable"}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -283,13 +284,13 @@ class Oracle:
         if change.act == "delete":
             return
         place = (change.one, change.two)
-        if (
-            change.act == "update"
-            and change.old in {"sent", "superseded", "undeliverable"}
-            and change.new != change.old
-        ):
+        incident, _, route = change.one.partition("|")
+        known = {one for one, _ in self.outbox if one.startswith(f"{incident}|")}
+        stands_in = change.act == "insert" and route.startswith("fallback:") and change.one not in known
+        if stands_in and change.most in {one.partition("|")[2].partition(":")[0] for one in known}:
+            raise Violation(4, f"{change.most} hears of incident {incident}, and is told of it for another as well")
+        if change.act == "update" and change.old in CLOSED and change.new != change.old:
             raise Violation(4, f"message {place} was {change.old} and is {change.new}")
         self.outbox[place] = (change.new, change.more)
-        incident, _, route = change.one.partition("|")
         seq, _, part = change.two.partition(".")
         self.keys[f"{incident}.{seq}.{part}.{sha256(route.encode()).hexdigest()[:8]}"] = place

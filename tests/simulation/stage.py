@@ -24,6 +24,7 @@ from stackhub.sandbox.mount import Stage
 
 URL = "http://vendors"
 STANDS_FOR = {"bell": "slack", "horn": "pagerduty"}
+LONGEST = 2.0  # hours: these look often
 NAMES = ("fivetran", "airbyte", "slack", "pagerduty")
 SYNCS = ("fivetran", "airbyte")
 BREAKS: dict[str, dict[str, Any]] = {
@@ -59,6 +60,7 @@ def made_real(spec: Spec) -> Spec:
         one for one in whole.get("people", []) if one["wish"] not in {"edit", "remove_instance", "restore_instance"}
     ]
     fallback = STANDS_FOR.get(spec.fallback, spec.fallback)
+    whole["hours"] = min(spec.hours, LONGEST)
     changed = {"instances": instances, "pipelines": pipelines, "faults": faults, "people": people, "fallback": fallback}
     return Spec.model_validate({**whole, **changed, "others": [], "real": True})
 

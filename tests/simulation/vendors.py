@@ -97,7 +97,7 @@ class Account:
     jobs: list[VendorJob] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
-    alone: tuple[datetime, int, int] | None = None  # until when, which life heard that, and after how many jumps
+    alone: tuple[datetime, int] | None = None  # until when, and which life heard that
     _nth: dict[str, int] = field(default_factory=dict)
 
     def begin(self, what: str, key: str, operation: str, turn: Turn | None = None) -> VendorJob:
@@ -174,7 +174,7 @@ class Account:
         except Exception as err:
             await anyio.sleep(MOMENT)
             if isinstance(err, Unavailable) and err.retry_after is not None:
-                self.alone = town.now() + err.retry_after, town.life, town.jumped
+                self.alone = town.now() + err.retry_after, town.life
             raise
         await anyio.sleep(MOMENT)
         return answer

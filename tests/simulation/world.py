@@ -256,8 +256,6 @@ class World:
             self.real.heal()
         self._mend()
         self._begin()
-        for connection in sorted({other.what for account in self.town.accounts.values() for other in account.jobs}):
-            self.town["tap"].begin(connection, "", "sync")
         self._pass(SOON * 2)
         self._begin()
         assert self.life is not None
@@ -273,6 +271,8 @@ class World:
         while waiting := afterwards.unquiet(self.oracle, slack) or ", ".join(self._held()):
             if passed > PATIENCE:
                 raise Violation(0, f"after {passed} in which all was well: {waiting}")
+            for connection in self._waited_for():  # somebody else loads it
+                self.town["tap"].begin(connection, "", "sync")
             self._pass(SLICE)
             passed += SLICE
         afterwards.check(self.oracle, whole=self.spec.retention == "90d" and not self.town.jumped)
@@ -282,6 +282,10 @@ class World:
         assert self.life.engine is not None
         if {key: one.id for key, one in self.life.engine.incidents.open.items()} != self.oracle.open:
             raise Violation(4, "the hub's open incidents are not those of the store")
+
+    def _waited_for(self) -> list[str]:
+        steps = [step for run in self.oracle.runs.values() for step in run.steps.values() if step.state == "running"]
+        return sorted({step.data["handle"]["wait"] for step in steps if "wait" in (step.data.get("handle") or {})})
 
     def _held(self) -> list[str]:
         """Return what the hub holds in memory: nothing, of what is over."""
