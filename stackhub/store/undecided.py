@@ -20,7 +20,7 @@ REASON: Final = "its schedule was changed or taken away before it was decided"
 def let_go(connection: sa.Connection, rows: sa.ColumnElement[bool], now: datetime) -> None:
     """Delete schedules; whatever of their ticks has fallen by ``now`` is kept as skipped."""
     for row in connection.execute(sa.select(t.schedule).where(rows)).all():
-        kept = set(
+        kept: set[int] = set(
             connection.scalars(
                 sa.select(t.tick.c.at).where(t.tick.c.pipeline == row.pipeline, t.tick.c.spec == row.spec)
             )
