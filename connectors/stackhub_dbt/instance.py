@@ -22,6 +22,7 @@ from stackhub.contract import (
     Pending,
     Permission,
     Progress,
+    Reading,
     Rejected,
     Search,
     in_thread,
@@ -30,7 +31,7 @@ from stackhub.launch import Command, Ended, Launcher, Lost, ProcessJobs, Running
 from stackhub_dbt import command, probe
 from stackhub_dbt.events import Story
 from stackhub_dbt.executable import ABSENT, Dbt, Versions, locate
-from stackhub_dbt.listing import RUNS, Parsed, listed
+from stackhub_dbt.listing import MANIFEST, RUNS, Parsed, listed
 from stackhub_dbt.log import render
 from stackhub_dbt.options import DbtSettings, SelectOptions
 from stackhub_dbt.results import read_results, reconcile
@@ -138,6 +139,28 @@ class DbtProject:
         except ConnectorError:
             asked.unlink(missing_ok=True)
             raise
+
+    # --- what it reads ------------------------------------------------------------------------------------------
+
+    async def reading(self, job: Job) -> Reading:
+        """Let dbt read the project and say what the selection holds; both come of one `dbt list`.
+
+        Raises:
+            Rejected: there is no dbt, the project cannot be parsed, or nothing is selected.
+        """
+        env = self._environment(job)
+        dbt = await self._dbt(env)
+        env = {**command.defaults(dbt, self._parsed.path), **env}
+        with self._parsed.scratch() as place:
+            argv = command.listing_line(dbt, self._project, job.options, place)
+            holds = await listed(argv, self._project.directory, env)
+            manifest = place / "target" / MANIFEST
+            if not holds or not manifest.is_file():
+                raise Rejected(f"dbt lists nothing to build in {self._project.directory}: try `dbt list` there")
+            self._parsed.keep(place / "target")
+            read = await in_thread(manifest.read_bytes)
+        kinds = RUNS.get(job.operation, frozenset())
+        return Reading(manifest=read, selected=tuple(one for one in holds if one.partition(".")[0] in kinds))
 
     # --- what people look at ------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from typing import Final
 import anyio
 
 PARSED: Final = "partial_parse.msgpack"
+MANIFEST: Final = "manifest.json"  # which a listing leaves in its target path as well
 PATIENCE: Final = 300.0  # seconds for `dbt list`: 15 for 4,700 nodes with v1 on a quiet machine
 
 # Kinds that a command runs; the others that a selection may hold (sources, exposures, metrics) are never built.

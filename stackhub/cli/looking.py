@@ -71,8 +71,17 @@ def plan(
     pipeline: AnyPipeline = "",
     as_json: Json = False,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="A Mermaid flowchart; edges by rule are dotted.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Ask dbt and the vendors which connection feeds what.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="As --live; exit 1 when nobody loads a source.")] = False,
 ) -> int:
-    """Draw the graph that will run, and say why each edge is there, when it starts and who is told."""
+    """Draw the graph that will run, and say why each edge is there, when it starts and who is told.
+
+    With --live, connections are matched with the sources of a dbt project by the tables that both name.
+    """
+    if live or check:
+        from stackhub.cli import feeds
+
+        return feeds.feeds(where(context), pipeline, as_json=as_json, check=check)
     from stackhub.cli import plan as plans
 
     return plans.plan(where(context), pipeline, as_json=as_json, mermaid=mermaid)

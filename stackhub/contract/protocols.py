@@ -26,6 +26,7 @@ from stackhub.contract.values import (
     Options,
     Permission,
     Promise,
+    Reading,
     Receipt,
     Search,
     Settings,
@@ -119,6 +120,19 @@ class Probe(Protocol):
 
     async def check(self) -> Sequence[Permission]:
         """Try each permission the connector uses, harmlessly, and name the exact remedy for each refusal."""
+        ...
+
+
+@runtime_checkable
+class Reads(Protocol):
+    """Knows, before a job runs, what it will build and what that reads."""
+
+    async def reading(self, job: Job) -> Reading:
+        """Read the project as its files are now. It may take as long as dbt takes to parse them.
+
+        Raises:
+            Rejected: the project cannot be read, or the job would build nothing.
+        """
         ...
 
 

@@ -246,6 +246,14 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What a dbt job is going to build, and the project it is part of, as its files are now."""
+
+    manifest: bytes  # dbt's manifest.json
+    selected: tuple[str, ...]  # the unique ids of what will be built
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Permission:
     """One thing `check --live` tried, and what to do when it was refused."""
 

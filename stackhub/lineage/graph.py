@@ -1,0 +1,71 @@
+"""A dbt project as far as stackhub needs it: what each node reads, and where each source stands."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from stackhub.model.relation import Relation
+
+SOURCE: Final = "source."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A table that dbt reads and somebody else loads."""
+
+    id: str  # "source.shop.crm.customers"
+    name: str  # "crm.customers", as `source()` takes it
+    relation: Relation
+    given: Any = None  # what its project says of its connection, under `meta: stackhub:`; None where it says nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """What people look at: a dashboard, a report."""
+
+    id: str
+    name: str
+    owner: str
+    reads: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """Who reads whom. ``parents`` are the direct ones, of nodes alone; ids are dbt's."""
+
+    adapter: str  # "snowflake", "duckdb"
+    sources: Mapping[str, Source]
+    parents: Mapping[str, tuple[str, ...]]
+    exposures: Mapping[str, Exposure] = field(default_factory=dict)
+
+    def upstream(self, ids: Iterable[str]) -> frozenset[str]:
+        """Return these nodes and all that they read, however far away."""
+        return _closure(ids, self.parents)
+
+    def downstream(self, ids: Iterable[str]) -> frozenset[str]:
+        """Return these nodes and all that reads them, however far away."""
+        children: dict[str, list[str]] = {}
+        for node, parents in self.parents.items():
+            for parent in parents:
+                children.setdefault(parent, []).append(node)
+        return _closure(ids, children)
+
+    def sources_of(self, selected: Iterable[str]) -> list[Source]:
+        """Return what a selection reads, by name.
+
+        A selected model may read one that is not selected, and that one may be a view of a source: so all that is
+        upstream counts.
+        """
+        found = (self.sources[one] for one in self.upstream(selected) if one in self.sources)
+        return sorted(found, key=lambda source: source.name)
+
+
+def _closure(ids: Iterable[str], nexts: Mapping[str, Iterable[str]]) -> frozenset[str]:
+    seen = set(ids)
+    waiting = list(seen)
+    while waiting:
+        for one in nexts.get(waiting.pop(), ()):
+            if one not in seen:
+                seen.add(one)
+                waiting.append(one)
+    return frozenset(seen)
