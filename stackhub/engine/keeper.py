@@ -148,6 +148,10 @@ class RunKeeper:
         run = after.run
         found = [step for step in decision.changed if before.steps[step.task].lost_sight and not step.lost_sight]
         again = found and not any(step.lost_sight for step in after.steps.values())
+        if decision.ended and run.state is RunState.SUCCEEDED:  # also one that was asked to end, and was quicker
+            seen = [Told.STALLED] if again else []
+            kinds = seen if create.is_part(run) else self._incidents.covered(key, run.interval.end)
+            return self._incidents.cease(key, kinds, transaction, f"run {run.id} succeeded")
         if run.cancel_at is not None:
             over = again or (decision.ended and any(step.lost_sight for step in after.steps.values()))
             return (
@@ -157,9 +161,6 @@ class RunKeeper:
             following = self._around.following(run.pipeline)
             facet = facets.failed(after, now, following=following, contact=self._around.contact)
             return self._incidents.observe(key, facet, transaction, pipeline=run.pipeline)
-        if decision.ended and run.state is RunState.SUCCEEDED:
-            kinds = [] if create.is_part(run) else self._incidents.covered(key, run.interval.end)
-            return self._incidents.cease(key, kinds, transaction, f"run {run.id} succeeded")
         lost = [step for step in decision.changed if step.lost_sight and not before.steps[step.task].lost_sight]
         if lost:
             facet = facets.stalled(after, lost[0], now, contact=self._around.contact)
