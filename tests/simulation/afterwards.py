@@ -86,7 +86,7 @@ def _instance(place: tuple[str, str]) -> str:
 def _message(oracle: Oracle, account: Account, key: str, tries: list[Told], speaks: str) -> None:
     state, _ = oracle.outbox[oracle.keys[key]]
     shown = sum(told.new for told in tries)
-    lost = sum(not told.answered for told in tries)
+    lost = sum(not told.answered for told in tries) + len({told.life for told in tries}) - 1  # killed before it was kept
     if state == "sent" and not any(told.effect for told in tries):
         raise Violation(4, f"{account.name} was to be told {key}: the outbox says it was, and nobody saw it")
     if state == "sent" and sum(told.answered for told in tries) == 0:

@@ -200,6 +200,7 @@ class PlayedNotifier:
             doubt=doubt,
             at=town.now(),
             order=town.tick(),
+            life=town.life,
         )
         self.account.told.append(told)
 

@@ -83,6 +83,7 @@ class Told:
     doubt: bool
     at: datetime
     order: int
+    life: int  # of a hub
     effect: bool = False  # people see it
     new: bool = False  # as a message of its own, not as an edit or a repetition
     answered: bool = False
@@ -113,6 +114,9 @@ class Account:
         )
         self.jobs.append(job)
         off = job.turn.put_off
+        if off is not None and off.again and operation not in {"sync", "endless"}:  # of what is joined alone
+            off = off.model_copy(update={"again": False})
+            job.turn = job.turn.model_copy(update={"put_off": off})
         extra = off.lasts if off and not off.again else 0.0
         if off and off.again and off.after < job.turn.seconds:
             self.town.after(off.after, lambda: self._put_off(job))
