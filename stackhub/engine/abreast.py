@@ -38,9 +38,14 @@ class Abreast:
     bell: Bell = field(default_factory=Bell)
 
     async def run(self) -> None:
-        """Keep up until cancelled."""
+        """Keep up until cancelled.
+
+        Raises:
+            StoreUnusable: a newer stackhub has changed the tables so that this one may not work on them any more.
+        """
         while True:
             await self.bell.wait(LOOK)
+            await self.store.read(queries.check_reader)
             await self.look()
 
     async def look(self) -> None:

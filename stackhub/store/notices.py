@@ -47,15 +47,13 @@ async def _listen(engine: sa.Engine, me: str, hear: Callable[[], None]) -> None:
 
 
 def _connect(engine: sa.Engine) -> Any:
-    """Open a connection of our own: the pool's are for work."""
-    connection: Any = engine.dialect.connect(*engine.dialect.create_connect_args(engine.url)[0], **_arguments(engine))
+    """Open a connection with the patience of the pool's, but one of our own."""
+    lent = engine.raw_connection()
+    connection: Any = lent.driver_connection
+    lent.detach()
     connection.autocommit = True
     connection.execute(f"LISTEN {CHANNEL}")
     return connection
-
-
-def _arguments(engine: sa.Engine) -> dict[str, Any]:
-    return dict(engine.dialect.create_connect_args(engine.url)[1])
 
 
 async def _hear(connection: Any, me: str, hear: Callable[[], None]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from stackhub.errors import StoreUnusable
 from stackhub.model.codec import load
 from stackhub.model.incident import Incident
 from stackhub.model.node import Node
@@ -151,6 +152,19 @@ def open_incidents(connection: sa.Connection) -> list[Incident]:
 def turns(connection: sa.Connection) -> dict[str, int]:
     """Return how often what a pipeline's incident hangs on has changed, by pipeline; see `Incidents.guard`."""
     return {row.name: row.turn for row in connection.execute(sa.select(t.pipeline.c.name, t.pipeline.c.turn))}
+
+
+def check_reader(connection: sa.Connection) -> None:
+    """See that a migration by a newer stackhub still lets this one work here.
+
+    Raises:
+        StoreUnusable: it does not.
+    """
+    row = connection.execute(sa.select(t.schema.c.oldest_reader, t.schema.c.written_by)).one()
+    if row.oldest_reader > t.VERSION:
+        raise StoreUnusable(
+            f"stackhub {row.written_by} has brought the tables to a version that is too new for this hub: upgrade this hub"
+        )
 
 
 def versions(connection: sa.Connection) -> dict[str, int]:

@@ -5,12 +5,15 @@ is the same on PostgreSQL, where `tests/daemon` has real ones.
 """
 
 import itertools
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
 import structlog
 from engine.played import FAILED, Lost
 from simulation.ground import ground
+from simulation.universe import Fell
 
 from stackhub.contract import Pending, Unavailable
 from stackhub.store import lanes
@@ -290,3 +293,11 @@ def test_a_person_answers_for_a_job_whose_host_is_gone(hubs, on, answer, point):
     hubs.start("a")
     hubs.let(MINUTE)
     assert hubs.states() == ["succeeded" if answer == "retry" else "cancelled"]
+
+
+def test_a_hub_that_may_not_read_the_tables_any_more_ends_and_says_what_to_do(hubs, on):
+    hubs.start("a"), hubs.start("b")
+    with closing(sqlite3.connect(on.database)) as connection, connection:
+        connection.execute("UPDATE stackhub_schema SET version = 99, oldest_reader = 99, written_by = '9.9'")
+    with pytest.raises(Fell, match="upgrade this hub"):
+        hubs.let(MINUTE)
