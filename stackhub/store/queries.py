@@ -163,7 +163,7 @@ def check_reader(connection: sa.Connection) -> None:
     row = connection.execute(sa.select(t.schema.c.oldest_reader, t.schema.c.written_by)).one()
     if row.oldest_reader > t.VERSION:
         raise StoreUnusable(
-            f"stackhub {row.written_by} has brought the tables to a version that is too new for this hub: upgrade this hub"
+            f"stackhub {row.written_by} has brought the tables to a version too new for this one: upgrade this hub"
         )
 
 
