@@ -126,7 +126,7 @@ class Lane:
             if step.state is StepState.STARTING:
                 self._begin(group, self._find, step)
                 return 1.0
-            if step.state is StepState.READY and _is_due(step, now) and self._may_start(step, steps):
+            if step.state is StepState.READY and _is_due(step, now) and self._may_start(step, self._going(steps)):
                 self._begin(group, self._start, step)
                 return 1.0
             self._attend(group, step, now)
@@ -254,26 +254,30 @@ class Lane:
         self, group: TaskGroup, idle: Sequence[Step], steps: Sequence[Step], now: datetime
     ) -> list[datetime | None]:
         wakes: list[datetime | None] = []
+        going = self._going(steps)
         free = self.limits.width - sum(step.state in BEGINS and step.key in self.busy for step in steps)
         for step in idle:
             if step.state is not StepState.READY:
                 continue
             if not _is_due(step, now):
                 wakes.append(step.due)
-            elif free > 0 and self._may_start(step, steps):
+            elif free > 0 and self._may_start(step, going):
                 self._begin(group, self._start, step)
+                going.append(step)
                 free -= 1
         return wakes
 
-    def _may_start(self, step: Step, steps: Sequence[Step]) -> bool:
-        """Say whether there is room for one more job, and claim it."""
+    def _going(self, steps: Sequence[Step]) -> list[Step]:
+        return [step for step in steps if step.state in AT_WORK or step.key in self.busy]
+
+    def _may_start(self, step: Step, going: Sequence[Step]) -> bool:
+        """Say whether there is room for one more job beside those that are going, and claim it."""
         open_run = self.board.get(step.run)
         if open_run is None:
             return False
-        going = [other for other in steps if other.state in AT_WORK or other.key in self.busy]
         if self.max_active is not None and len(going) >= self.max_active:
             return False
-        if any(self._collides(step, other) for other in going):
+        if self.limits.alone and any(self._collides(step, other) for other in going):
             return False
         return self.board.claim(step, open_run.pipeline)
 
