@@ -1,4 +1,4 @@
-"""P10: what P2 and P3 cost beside a long history, and beside many pipelines: as much as without them."""
+"""P10: what P2 and P3 cost beside a long history and beside many pipelines, and what ten times the tasks cost."""
 
 import statistics
 import time
@@ -24,6 +24,7 @@ from stackhub.store.tables import micros
 
 HISTORY: Final = (0, 100_000, 1_000_000)  # rows of runs that are over
 PIPELINES: Final = (1, 10, 100)
+TIMES: Final = 10  # as many tasks as P3 has
 STEPS, LINES = 5, 14  # of a run that is over
 REPEATS: Final = 5
 SERIES: Final = {
@@ -45,7 +46,7 @@ AGO: Final = "CAST(:at AS BIGINT) - n"
 
 
 def growth(kind: str) -> list[Row]:
-    """P10: measure beside each history, then beside each number of pipelines."""
+    """P10: measure beside each history, then beside each number of pipelines, then ten times as many tasks."""
     return anyio.run(_growth, kind)
 
 
@@ -67,6 +68,11 @@ async def _growth(kind: str) -> list[Row]:
             Row("P10", f"{name}, {many} pipelines", "ms", samples, bare[name], "one pipeline", "1.2 times", kind)
             for name, samples in spans.items()
         ]
+    name, tenfold = f"1 -> {TIMES * measures.WIDTH:,} -> 1", TIMES * bare["a fan-out"]
+    with place(kind) as where:
+        async with noop.hub(where, fan=measures.fan(TIMES * measures.WIDTH)) as (engine, _):
+            samples = await measures.timed(engine, "fan", REPEATS)
+    found.append(Row("P10", name, "ms", samples, tenfold, f"{TIMES} times P3", "1.2 times", kind))
     return found
 
 
