@@ -17,7 +17,7 @@ async def test_a_job_at_work_when_the_disk_is_full_loses_only_words(tmp_path):
     state = tmp_path / "a state"
     (tmp_path / "db").mkdir()
     gate = tmp_path / "gate"
-    talk = f"seq 300000; read _ < {gate}; echo done >> {tmp_path}/done"
+    talk = f"seq 300000; read _ < '{gate}'; echo done >> '{tmp_path}/done'"
     async with daemon(
         tmp_path / "hub",
         before=small_disk(state, "1m"),
