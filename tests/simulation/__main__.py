@@ -45,9 +45,9 @@ def main(arguments: list[str]) -> int:
         if flag in arguments and importlib.util.find_spec(module) is not None:
             rest = [word for word in arguments if word != flag]
             return importlib.import_module(module).main(rest)
-    _hush()
     try:
         asked = _asked(arguments)
+        _hush()
         if asked.weeks is not None:
             from simulation import longlife
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import structlog
+from simulation import __main__ as simulate
+from simulation import longlife
 from simulation.dice import roll
 from simulation.shrink import shrink
 from simulation.spec import Spec, read
@@ -15,7 +17,7 @@ from simulation.world import World, ground, live, paced
 from stackhub.errors import ConfigError
 
 SIMULATION = Path(__file__).parent
-SEEDS = range(2000, 2050)
+SEEDS = range(2000, 2040)
 AT_ONCE = 5
 LINE = {
     "seed": 1,
@@ -74,6 +76,22 @@ def test_one_seed_is_one_history():
     ]
 
 
+def test_a_long_life_keeps_what_retention_says_and_no_more():
+    life = longlife.spec(3, every="12h", retention="2d", seed=1)
+    found = longlife.live_long(life, 3, measured=False)
+    assert found[0].rows["run"] > 5
+    assert found[0].rows["outbox"] > 5
+    assert longlife.grown(found, 1) == []
+
+
+def test_what_grows_for_ever_is_told():
+    def week(number, rows):
+        return longlife.Kept(number, {"run": rows}, 10**6, 5, 0, 10**8)
+
+    assert longlife.grown([week(n, 100) for n in range(1, 9)], 2) == []
+    assert longlife.grown([week(n, 1000 * n) for n in range(1, 9)], 2) == ["rows of run: 5000, then 8000"]
+
+
 def test_a_seed_is_a_spec_that_can_be_written_down(tmp_path):
     for seed in range(30):
         file = tmp_path / "spec.json"
@@ -113,23 +131,22 @@ def test_shrinking_leaves_what_makes_it_fail():
     assert least.hours <= 1
 
 
-def simulate(*arguments):
-    command = [sys.executable, "-W", "ignore", str(SIMULATION), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-
-
-@pytest.mark.parametrize("arguments", [("--seed", "x"), ("--runs", "0"), ("--seed", "-3"), ("--spec", "/nowhere")])
-def test_what_makes_no_sense_is_one_line_and_exit_2(arguments):
-    done = simulate(*arguments)
-    assert done.returncode == 2
-    assert done.stderr.startswith("simulate: ")
-    assert done.stderr.count("\n") == 1
+@pytest.mark.parametrize(
+    "arguments",
+    [("--seed", "x"), ("--runs", "0"), ("--jobs", "1.5"), ("--seed", "-3"), ("--weeks", "0"), ("--spec", "/nowhere")],
+)
+def test_what_makes_no_sense_is_one_line_and_exit_2(arguments, capsys):
+    assert simulate.main(list(arguments)) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith("simulate: ")
+    assert (said.err.count("\n"), said.out) == (1, "")
 
 
 def test_a_spec_is_replayed_from_its_file(tmp_path):
     file = tmp_path / "spec.json"
     file.write_text(json.dumps(LINE))
-    done = simulate("--spec", file)
+    command = [sys.executable, "-W", "ignore", str(SIMULATION), "--spec", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("1 worlds, 0 failed; ")
     assert " 2 runs, " in done.stdout
