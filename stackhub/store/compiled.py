@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from stackhub.store.transaction import Shape, Statement
 
 COUNTED: Final = {"preserve_rowcount": True}  # psycopg's count of inserted rows is dropped otherwise
-SIZES: Final = (256, 64, 16, 4)  # rows of one statement: few texts, so that the databases' caches of plans hold them all
+SIZES: Final = (256, 64, 16, 4)  # rows of one statement of SQLite: few texts, so that its cache of plans holds them all
 Row: TypeAlias = Mapping[str, Any]
 Question: TypeAlias = Callable[[Sequence[sa.BindParameter[Any]]], sa.Select[Any]]
 """Makes a query for some values, of which no more is said than how many there are."""
