@@ -260,7 +260,15 @@ class Outbox:
         One that is given up is an incident of the hub's own, of which everybody else is told.
         """
         test = waiting.message.event is Event.TEST
-        post = await self._stand_in(waiting, err) if fall_back and not test else None
+        if not fall_back or test:
+            await self._commit(waiting, ops, err, None, given_up=given_up and not test)
+            return
+        async with self.incidents.holding(FALLBACK):  # or several that fail at once would each tell it
+            await self._commit(waiting, ops, err, await self._stand_in(waiting, err), given_up=given_up)
+
+    async def _commit(
+        self, waiting: Waiting, ops: Sequence[Op], err: Exception, post: Post | None, *, given_up: bool
+    ) -> None:
         key = f"{UNDELIVERED}{waiting.route}"
 
         def build(transaction: Transaction) -> list[Change | None]:
@@ -270,7 +278,7 @@ class Outbox:
             if post is not None:
                 transaction.add(posted(self.ids.make(post.due), waiting.incident, post, post.due))
                 changes.append(self.incidents.introduce(waiting.incident, post, transaction))
-            if given_up and not test and key not in self.incidents.open:
+            if given_up and key not in self.incidents.open:
                 facet = facets.undelivered(self.instance, waiting.message.title, str(err), self.clock.now())
                 changes.append(self.incidents.observe(key, facet, transaction, routes=self.beside(self.instance)))
             return changes

@@ -331,6 +331,17 @@ async def test_a_fallback_that_heard_of_the_end_by_itself_is_not_told_it_for_ano
     assert [event for part, event, _ in house["bell"].order if part == "root"] == ["opened", "resolved"]
 
 
+async def test_a_fallback_stands_in_once_for_two_that_fail_in_one_moment(house):
+    alerts = "alerts: [{to: horn}, {to: post}]"
+    told_by(house, "bell", "horn", "post", alerts=alerts, hub="STACKHUB_FALLBACK=bell\n")
+    house["horn"].broken = house["post"].broken = ConfigError("401")
+    async with house.hub() as hub:
+        await fail(hub)
+        await hub.until(lambda: house["bell"].order)
+        await hub.rest()
+        assert [one.route for one in await hub.messages() if one.instance == "bell"] == ["fallback:bell"]
+
+
 async def test_a_fallback_joins_an_incident_though_it_had_moved_in_the_store(house):
     by_bell_alone(house, "horn")
     async with house.hub() as hub:
