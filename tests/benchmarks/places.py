@@ -19,6 +19,7 @@ from typing import Any, Final
 
 KINDS: Final = ("sqlite", "postgresql")
 COMMITS: Final = 200  # of which the floor is the median
+RARE: Final = 0.05  # seconds between commits of a hub that has little to do: its disk, its cores have gone to rest
 held = ExitStack()  # what ends with the benchmarks: the server
 _names = count()
 
@@ -31,21 +32,22 @@ class Place:
     directory: Path
     url: str
 
-    def floor(self) -> float:
-        """Return the milliseconds of one durable commit of one small row, here and now."""
+    def floor(self, *, rare: bool = False) -> float:
+        """Return the milliseconds of one durable commit of one small row, here and now; ``rare``: after a pause."""
         if self.kind == "sqlite":
             with closing(sqlite3.connect(self.directory / "floor.db", isolation_level=None)) as db:
                 for pragma in ("journal_mode=WAL", "synchronous=FULL"):
                     db.execute(f"PRAGMA {pragma}")
-                return _median(db.execute, "BEGIN IMMEDIATE")
+                return _median(db.execute, "BEGIN IMMEDIATE", rare=rare)
         with _connected(self.url) as db:
-            return _median(db.execute, "BEGIN")
+            return _median(db.execute, "BEGIN", rare=rare)
 
 
-def _median(execute: Callable[[str], Any], begin: str) -> float:
+def _median(execute: Callable[[str], Any], begin: str, *, rare: bool) -> float:
     execute("CREATE TABLE IF NOT EXISTS floor (a TEXT)")
     spans = []
-    for _ in range(COMMITS):
+    for _ in range(COMMITS // 4 if rare else COMMITS):
+        time.sleep(RARE if rare else 0)
         start = time.perf_counter()
         execute(begin)
         execute("INSERT INTO floor VALUES ('x')")
