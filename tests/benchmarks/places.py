@@ -15,6 +15,7 @@ from functools import cache
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Event
 from typing import Any, Final
 
 KINDS: Final = ("sqlite", "postgresql")
@@ -47,7 +48,8 @@ def _median(execute: Callable[[str], Any], begin: str, *, rare: bool) -> float:
     execute("CREATE TABLE IF NOT EXISTS floor (a TEXT)")
     spans = []
     for _ in range(COMMITS // 4 if rare else COMMITS):
-        time.sleep(RARE if rare else 0)
+        if rare:
+            Event().wait(RARE)
         start = time.perf_counter()
         execute(begin)
         execute("INSERT INTO floor VALUES ('x')")
