@@ -61,6 +61,9 @@ def main(arguments: list[str]) -> int:
     failed: list[tuple[Spec, str]] = []
     worlds = 1 if specs else asked.runs
     for spec, result in _all(specs, asked):
+        if isinstance(result, ConfigError):
+            print(f"simulate: {_named(asked, spec)}: {result}", file=sys.stderr)
+            return 2
         if isinstance(result, Told):
             told.append(result)
         else:
@@ -99,7 +102,7 @@ def _hush() -> None:
     warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)  # of hubs that were killed
 
 
-def _all(specs: list[Spec] | None, asked: argparse.Namespace) -> Iterator[tuple[Spec, Told | str]]:
+def _all(specs: list[Spec] | None, asked: argparse.Namespace) -> Iterator[tuple[Spec, Told | ConfigError | str]]:
     if specs is not None:
         yield from ((spec, _outcome(spec)) for spec in specs)
         return
@@ -113,16 +116,16 @@ def _all(specs: list[Spec] | None, asked: argparse.Namespace) -> Iterator[tuple[
             yield roll(begun[done]), done.result()
 
 
-def _of_seed(seed: int) -> Told | str:
+def _of_seed(seed: int) -> Told | ConfigError | str:
     return _outcome(roll(seed))
 
 
-def _outcome(spec: Spec) -> Told | str:
+def _outcome(spec: Spec) -> Told | ConfigError | str:
     """Run a world; say what does not hold there."""
     try:
         return live(spec)
     except ConfigError as err:
-        return f"its configuration is not good: {err}"
+        return err
     except Exception as err:  # noqa: BLE001 - whatever it is, it is what the world came to
         return f"{type(err).__name__}: {err}"
 
@@ -152,9 +155,9 @@ def _make_smaller(asked: argparse.Namespace, spec: Spec, why: str) -> None:
     print(f"{_named(asked, spec)}: {_outcome(spec)}\n{spec.text()}")
 
 
-def _kind(outcome: Told | str) -> str:
+def _kind(outcome: Told | ConfigError | str) -> str:
     """Return what two failures must share to be taken for the same."""
-    return "" if isinstance(outcome, Told) else outcome[:24]
+    return outcome[:24] if isinstance(outcome, str) else ""
 
 
 if __name__ == "__main__":

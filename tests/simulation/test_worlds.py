@@ -10,10 +10,12 @@ import structlog
 from simulation import __main__ as simulate
 from simulation import longlife
 from simulation.dice import roll
+from simulation.oracle import Violation
 from simulation.shrink import shrink
 from simulation.spec import Spec, read
 from simulation.world import World, ground, live, paced
 
+from stackhub.engine.incidents import Incidents
 from stackhub.errors import ConfigError
 
 SIMULATION = Path(__file__).parent
@@ -40,7 +42,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:R
 
 
 @pytest.fixture(autouse=True)
-def silence():
+def silence(monkeypatch):
+    monkeypatch.setattr(simulate, "_hush", lambda: None)  # what it silences stays so
     with structlog.testing.capture_logs():
         yield
 
@@ -140,6 +143,31 @@ def test_what_makes_no_sense_is_one_line_and_exit_2(arguments, capsys):
     said = capsys.readouterr()
     assert said.err.startswith("simulate: ")
     assert (said.err.count("\n"), said.out) == (1, "")
+
+
+def test_a_spec_with_which_no_hub_can_begin_is_one_line_and_exit_2(tmp_path, capsys):
+    file = tmp_path / "spec.json"
+    pipeline = {"pipeline": "line", "tasks": {"load": {"uses": "tap.sink"}}}
+    file.write_text(json.dumps({**LINE, "pipelines": [pipeline]}))
+    assert simulate.main(["--spec", str(file)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"simulate: {file}: what it configures is not good: pipelines/line.yaml:")
+    assert said.count("\n") == 1
+
+
+def test_a_world_that_fails_is_told_made_smaller_and_written_down(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(Incidents, "observe", lambda self, *_, **__: None)
+    file = tmp_path / "spec.json"
+    more = {"turns": {"mill:all": [{"seconds": 60, "ends": "fatal"}]}, "people": [{"at": 60, "wish": "pause"}]}
+    file.write_text(json.dumps({**LINE, **more}))
+    assert simulate.main(["--spec", str(file)]) == 1
+    told, _, left = capsys.readouterr().out.partition("\n{")
+    assert "invariant 4" in told
+    assert "1 worlds, 1 failed; " in told
+    least = Spec.model_validate_json("{" + left)
+    assert (least.people, list(least.pipelines[0]["tasks"])) == ([], ["build"])
+    with pytest.raises(Violation):
+        live(least)
 
 
 def test_a_spec_is_replayed_from_its_file(tmp_path):

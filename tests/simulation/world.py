@@ -122,6 +122,11 @@ class World:
         self.oracle = Oracle(self.reader, self.town, self.hub_now)
         self.far_ends = FarEnds(self.oracle)
         self.crowd = Crowd(self.oracle, database_file, self.hub_now)
+        try:
+            self.desk.read()
+        except ConfigError as err:
+            self.reader.close()
+            raise ConfigError(f"what it configures is not good: {str(err).splitlines()[0]}") from err
         gone = {person.what.get("instance") for person in spec.people}  # and without a file, the defaults hold
         for name, given in spec.instances.items():
             if name in gone or name not in NAMES:
@@ -328,7 +333,7 @@ def live(spec: Spec, *, prepare: Callable[[World], object] = lambda _: None) -> 
     """Run a world in a place of its own; ``prepare`` may do something to it first.
 
     Raises:
-        AssertionError: an invariant does not hold, or a hub fell.
+        AssertionError: an invariant does not hold, or a hub fell. ConfigError: no hub can begin with such a spec.
     """
     random.seed(spec.seed)
     with ground() as root, paced(spec.looks), thrifty():
