@@ -74,7 +74,8 @@ def _messages(oracle: Oracle) -> None:
         if speaks == "live":
             fresh = Counter(oracle.keys[t.key][0] for t in account.told if t.new and t.part == "root")
             for incident, times in fresh.items():
-                if times > 1:
+                rows = [state for place, (state, _) in oracle.outbox.items() if place[0] == incident]
+                if times > 1 + rows.count("undeliverable"):  # one that was given up in doubt may have been seen
                     raise Violation(4, f"{account.name} shows incident {incident} in {times} messages")
 
 
@@ -86,7 +87,9 @@ def _instance(place: tuple[str, str]) -> str:
 def _message(oracle: Oracle, account: Account, key: str, tries: list[Told], speaks: str) -> None:
     state, _ = oracle.outbox[oracle.keys[key]]
     shown = sum(told.new for told in tries)
-    lost = sum(not told.answered for told in tries) + len({told.life for told in tries}) - 1  # killed before it was kept
+    lost = (
+        sum(not told.answered for told in tries) + len({told.life for told in tries}) - 1
+    )  # killed before it was kept
     if state == "sent" and not any(told.effect for told in tries):
         raise Violation(4, f"{account.name} was to be told {key}: the outbox says it was, and nobody saw it")
     if state == "sent" and sum(told.answered for told in tries) == 0:
