@@ -43,7 +43,7 @@ async def test_killed_twenty_times_at_random_instants_nothing_is_started_twice_a
     async with besieged(tmp_path / "house", seed=1) as siege:
         await siege.endure(20, longest=0.8)
         assert siege.kills == 20
-        assert len(siege.runs) > 1
+        assert siege.runs
 
 
 async def test_a_daemon_asked_to_leave_leaves_its_jobs_running_and_the_next_one_finds_them(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "daemon"))
 from siege import DBT, besieged
 
 LONGEST = 1.5  # seconds of a life, once it is let live
+RARELY = 15.0
 
 
 def main(arguments: list[str]) -> int:
@@ -34,7 +35,7 @@ async def _siege(kills: int, seed: int, *, with_dbt: bool) -> int:
     with tempfile.TemporaryDirectory(prefix="stackhub-siege-") as root:
         async with besieged(Path(root) / "house", seed, with_dbt=with_dbt) as siege:
             try:
-                await siege.endure(kills, LONGEST, _show)
+                await siege.endure(kills, LONGEST, rarely=RARELY, progress=_show)
             except AssertionError as err:
                 print(f"seed {seed}, after {siege.kills} kills and {len(siege.runs)} runs: {err}")
                 return 1
