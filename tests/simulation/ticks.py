@@ -3,11 +3,13 @@
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from decide.cron_oracle import cron_ticks
 from simulation.oracle import Oracle, SeenRun, Violation, instant
 
 MINUTE = timedelta(minutes=1)
+DAY = timedelta(days=1)
 FURTHEST = timedelta(hours=6)  # that clocks are set, all in all
 BEFORE = timedelta(days=8)  # in which a tick before another is looked for
 
@@ -23,9 +25,18 @@ def between(spec: str, anchor: datetime, after: datetime, until: datetime) -> li
             found.append(anchor + nth * every)
             nth += 1
         return found
-    first = after.replace(second=0, microsecond=0) + MINUTE
-    last = until.replace(second=0, microsecond=0)
-    return cron_ticks(schedule.get("cron"), schedule.get("timezone", "UTC"), first, last) if first <= last else []
+    day = after.replace(hour=0, minute=0, second=0, microsecond=0)
+    found = []
+    while day <= until:
+        found += [at for at in _of_day(schedule["cron"], schedule.get("timezone", "UTC"), day) if after < at <= until]
+        day += DAY
+    return found
+
+
+@lru_cache(maxsize=20_000)
+def _of_day(cron: str, zone: str, day: datetime) -> list[datetime]:
+    """Return the ticks of one day of UTC: many worlds look at the same."""
+    return cron_ticks(cron, zone, day, day + DAY - MINUTE)
 
 
 def check(oracle: Oracle) -> None:
