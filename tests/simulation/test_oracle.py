@@ -79,10 +79,11 @@ def test_nothing_is_caught_where_nothing_is_wrong(more):
 
 
 def test_a_build_that_does_not_wait_for_its_load(monkeypatch):
-    def unlock(step, task, steps, now):
-        return step.move(StepState.READY, due=now)
+    def unlocked(pipeline, steps, now):
+        waiting = {name: step for name, step in steps.items() if step.state is StepState.WAITING}
+        return {**steps, **{name: step.move(StepState.READY, due=now) for name, step in waiting.items()}}
 
-    monkeypatch.setattr(decide_run, "_unlock", unlock)
+    monkeypatch.setattr(decide_run, "_unlocked", unlocked)
     caught(world(), 1, match="which it needs, was")
 
 
@@ -210,5 +211,5 @@ def test_a_message_that_waits_for_ever():
 
 def test_a_command_that_is_never_obeyed(monkeypatch):
     sql = "INSERT INTO command (id, kind, args, by, created_at) VALUES ('0', 'pause', '{\"pipeline\": \"line\"}', 'ada', 0)"
-    monkeypatch.setattr("stackhub.engine.commands.unobeyed", lambda connection: [])
+    monkeypatch.setattr("stackhub.engine.commands.unobeyed", lambda connection, until: [])
     caught(world(), 0, prepare=at(600, sql), match="is not obeyed")
