@@ -53,7 +53,11 @@ def spec(weeks: int, *, every: str, retention: str, seed: int) -> Spec:
             "instances": {"tap": {"look": 300}, "mill": {"look": 300}, "bell": {}, "horn": {}},
             "pipelines": [
                 {"pipeline": "often", "schedule": {"every": every}, "sla": {"max_duration": "30m"}, "tasks": TASKS},
-                {"pipeline": "after", "triggers": [{"pipeline": "often"}], "tasks": {"build": TASKS["build"] | {"needs": []}}},
+                {
+                    "pipeline": "after",
+                    "triggers": [{"pipeline": "often"}],
+                    "tasks": {"build": TASKS["build"] | {"needs": []}},
+                },
                 {"pipeline": "nightly", "schedule": {"cron": "0 3 * * *", "timezone": "Europe/Berlin"}, "tasks": TASKS},
             ],
             "turns": {
@@ -110,6 +114,9 @@ def _die_and_come_back(world: World, week: int) -> None:
     for account in world.town.accounts.values():
         account.calls.clear()
         account.told.clear()
+        for job in account.jobs:  # what a vendor remembers is no memory of the hub's
+            if not job.running:
+                job.key, job.began_at = "", world.spec.begins
 
 
 def _kept(world: World, root: Path, week: int) -> Kept:
