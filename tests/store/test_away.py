@@ -1,5 +1,6 @@
 """A server that goes away is waited for, and nothing is lost or done twice; what it was asked wrongly is told at once."""
 
+from itertools import count
 from threading import Barrier, Event
 
 import anyio
@@ -36,10 +37,12 @@ def levels(logs):
 
 @pytest.mark.parametrize("mode", ["immediate", "fast"])
 async def test_a_server_stopped_in_the_midst_of_writing_is_waited_for(stopping, server_store, mode):
-    store, kept, stopped = server_store, [], anyio.Event()
+    store, kept, stopped, seen = server_store, [], anyio.Event(), anyio.Event()
 
     async def write(nth):
-        for turn in range(20):
+        for turn in count():
+            if turn >= 20 and seen.is_set():  # however long it takes the server to go
+                return
             await store.apply(line(f"{nth}.{turn}"))
             kept.append(f"{nth}.{turn}")
             if turn == 5:
@@ -53,10 +56,11 @@ async def test_a_server_stopped_in_the_midst_of_writing_is_waited_for(stopping, 
             await anyio.to_thread.run_sync(stopping.stop, mode)
             await until(lambda: store.writer.ailing)
             assert store.ailing == store.writer.ailing != ""
+            seen.set()
             there = list(kept)
             await anyio.to_thread.run_sync(stopping.start)
             assert set(there) <= set(await texts(store)), "what was acknowledged before"
-    assert len(kept) == 800
+    assert len(kept) >= 800
     assert sorted(await texts(store)) == sorted(kept), "each once"
     assert store.ailing == ""
     writer = [one for one in logs if " read" not in one["event"]]
