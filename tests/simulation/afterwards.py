@@ -11,6 +11,7 @@ from simulation.vendors import Account, Told
 
 SPEAKS = {"bell": "live", "horn": "alarm", "post": "plain"}
 DEFAULT_ON = ["failed", "late", "at_risk", "stalled"]
+ANYTHING = {"failed", "late", "stalled"}
 
 
 def unquiet(oracle: Oracle, slack: timedelta) -> str:
@@ -30,8 +31,11 @@ def unquiet(oracle: Oracle, slack: timedelta) -> str:
     return "; ".join(waiting[:5])
 
 
-def check(oracle: Oracle, *, whole: bool = True) -> None:
-    """Check everything that only shows at the end. ``whole``: nothing has been forgotten meanwhile."""
+def check(oracle: Oracle, *, whole: bool = True, notifiers: set[str] | None = None) -> None:
+    """Check everything that only shows at the end.
+
+    ``whole``: nothing has been forgotten meanwhile. ``notifiers``: who hears by default, in a world that nobody edited.
+    """
     ticks.check(oracle)
     _tables_agree(oracle)
     _messages(oracle)
@@ -39,6 +43,8 @@ def check(oracle: Oracle, *, whole: bool = True) -> None:
         _deadlines(oracle)
     for incident_id, incident in oracle.incidents.items():
         _incident(oracle, incident_id, incident)
+    if notifiers is not None:
+        _forgotten(oracle, notifiers)
 
 
 def _tables_agree(oracle: Oracle) -> None:
@@ -123,13 +129,21 @@ def _incident(oracle: Oracle, incident_id: str, incident: dict[str, Any]) -> Non
             raise Violation(4, f"{route} heard last that incident {incident_id} is {seen[-1].event}, over: {over}")
 
 
-def expected(oracle: Oracle, pipeline: str, defaults: list[str]) -> list[tuple[str, str, list[str]]]:
-    """Return whom to tell of a pipeline as it is configured now: instance, channel, of what."""
-    snapshot = oracle.snapshot(oracle.pipelines[pipeline]) if pipeline in oracle.pipelines else {}
-    alerts = snapshot.get("alerts")
-    if alerts is None:
-        return [(name, "", DEFAULT_ON) for name in defaults]
-    return [(one["to"], one.get("options", {}).get("channel", ""), one.get("on", DEFAULT_ON)) for one in alerts]
+def _forgotten(oracle: Oracle, defaults: set[str]) -> None:
+    """Check that every incident of a pipeline knows each route that hears of anything, where nobody has edited any."""
+    for incident_id, incident in oracle.incidents.items():
+        kind, _, name = incident["key"].partition(":")
+        if kind != "pipeline":
+            continue
+        alerts = oracle.snapshot(oracle.pipelines[name]).get("alerts")
+        told = {knows["instance"] for knows in incident.get("routes", {}).values()}
+        should = (
+            defaults if alerts is None else {one["to"] for one in alerts if set(one.get("on", DEFAULT_ON)) >= ANYTHING}
+        )
+        for instance in should - told:
+            raise Violation(
+                4, f"{instance} is to hear of {name}, and incident {incident_id} does not know it: {sorted(told)}"
+            )
 
 
 # --- deadlines -------------------------------------------------------------------------------------------------------

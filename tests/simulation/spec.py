@@ -107,7 +107,6 @@ class Spec(Written):
     hours: float = Field(gt=0, le=24 * 400)
     looks: float = Field(default=300.0, gt=0)  # seconds between looks of the engine's loops when nothing wakes them
     real: bool = False  # the true connectors, before their fake vendors
-    hubs: int = Field(default=1, ge=1, le=4)
     retention: str = "90d"
     fallback: str = ""
     instances: dict[str, dict[str, float | str]]
