@@ -74,12 +74,6 @@ def story(outcome=None, **more):
     return furnish
 
 
-async def test_a_run_that_goes_well_does_everything_once_whatever_dies_when(tmp_path):
-    points = await every_death(tmp_path, story(), run_to_its_end, check_success)
-    assert {"tap start orders: before", "tap start orders: after", "mill start all: after"} <= points
-    assert any("RUN_MOVED STEP_MOVED" in point for point in points)
-
-
 async def test_a_failure_is_told_once_whatever_dies_when(tmp_path):
     about = ("mill", "deliver", "INCIDENT", "OUTBOX")
     points = await every_death(tmp_path, story(FAILED), run_to_its_end, check_failure, about=about)

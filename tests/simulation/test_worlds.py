@@ -19,7 +19,7 @@ from stackhub.engine.incidents import Incidents
 from stackhub.errors import ConfigError
 
 SIMULATION = Path(__file__).parent
-SEEDS = range(2000, 2030)
+SEEDS = range(2000, 2015)
 AT_ONCE = 5
 LINE = {
     "seed": 1,
