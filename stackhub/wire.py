@@ -181,7 +181,9 @@ class Wire:
 
         async def trace(event: str, _: Any) -> None:
             nonlocal sent
-            sent = sent or event.endswith("send_request_headers.started")
+            if event.endswith("send_request_headers.started"):  # the line is there, and nothing has been said
+                self._context.lease()
+                sent = True
 
         request = {name: value for name, value in request.items() if value is not None}
         try:

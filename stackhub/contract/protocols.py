@@ -172,6 +172,7 @@ class Context:
     directory: Path = field(default_factory=Path.cwd)  # the configuration's; relative paths in settings start here
     state: Path = field(default_factory=lambda: Path.cwd() / ".stackhub")  # ours to write in
     gate: Gate = open_gate
+    lease: Callable[[], None] = lambda: None  # for `wire`, right before bytes leave: raises LostLane once it has passed
     wake: Callable[[], None] = lambda: None  # asks the lane to look at once; safe from the event loop only
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep  # for `wire` only

@@ -90,7 +90,9 @@ class Deadlines:
         answering = await self._store.read(partial(queries.run, run_id=newest.id)) if newest else None
         async with self._incidents.holding(key):
             transaction = Transaction(lanes=self._tenure.under(TIME))
-            transaction.add(Op(tx.DEADLINE_MOVED, {"b_id": due.id, "n_state": lateness.value}))
+            transaction.add(
+                Op(tx.DEADLINE_MOVED, {"b_id": due.id, "b_at": micros(due.deadline.at), "n_state": lateness.value})
+            )
             self._incidents.guard(key, transaction)
             known = self._in_force.known.get(due.pipeline)
             tell = lateness is Lateness.LATE or (lateness is Lateness.FOLDED and key in self._incidents.open)

@@ -120,6 +120,7 @@ async def opened(
         directory=place.directory,
         state=place.state,
         gate=gate,
+        lease=gate.check_lease,
         wake=wake,
         now=place.clock.now,
         log_most=place.in_force.configuration.hub.log_max,

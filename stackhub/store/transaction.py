@@ -111,7 +111,7 @@ CONSUMED: Final = _upsert(t.consumed, ("pipeline", "task", "instance", "connecti
 EVENT: Final = _insert(t.event, None)
 SCHEDULE_MOVED: Final = _update(t.schedule, ("pipeline", "spec"), ("next_at",), exactly=False)
 DEADLINE: Final = _keep_first(t.deadline, ("id",))
-DEADLINE_MOVED: Final = _update(t.deadline, ("id",), ("state",), exactly=False)
+DEADLINE_MOVED: Final = _update(t.deadline, ("id", "at"), ("state",))  # not one that was put off meanwhile
 DEADLINE_PUT_OFF: Final = _text("UPDATE deadline SET at = :at WHERE id = :id AND state = 'open'")
 OUTBOX_SUPERSEDED: Final = _text(  # not one that may have been sent: what it raised must be taken back in order
     "UPDATE outbox SET state = 'superseded' WHERE incident = :incident AND route = :route AND part = 'root'"

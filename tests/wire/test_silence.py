@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from stackhub import wire
-from stackhub.contract import ConfigError, Unavailable, Unsure
+from stackhub.contract import ConfigError, LostLane, Unavailable, Unsure
 from stackhub.contract.sandbox import Breaks, Fault, faulty
 from stackhub.testing import a_context
 
@@ -135,6 +135,20 @@ async def test_what_a_played_vendor_drops_is_an_answer_lost(clock):
 
 
 # --- fakes ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", VERBS)
+async def test_a_lease_that_passes_while_the_line_is_made_lets_nothing_out(verb):
+    asked = []
+
+    def passed():
+        asked.append(verb)
+        raise LostLane("the lease has passed")
+
+    async with server(lambda _: None) as (url, heard), wire.connect(a_context(lease=passed), url=url) as opened:
+        with pytest.raises(LostLane):
+            await call(opened, verb)
+    assert (asked, heard) == ([verb], [])
 
 
 async def says_ok(scope, receive, send):
