@@ -198,6 +198,13 @@ class World:
         )
         self.town.life = self.life.number
 
+    def _begin_after(self, life: Life) -> None:
+        """Begin anew once a hub that was asked to leave has left, however long it was kept from that."""
+        if life.over:
+            self._begin()
+        else:
+            self.universe.at(SOON, lambda: self._begin_after(life))
+
     def _befall(self, event: HubEvent) -> None:
         life, again = self.life, timedelta(seconds=abs(event.seconds))
         if life is None or life.over:
@@ -208,7 +215,7 @@ class World:
                 self.universe.at(again, self._begin)
             case "stop":
                 life.stop()
-                self.universe.at(again + SOON, self._begin)
+                self.universe.at(again + SOON, lambda: self._begin_after(life))
             case "pause":
                 life.pause(again)
             case "jump":
