@@ -10,19 +10,19 @@ import anyio
 from rich.text import Text
 
 from stackhub.cli import exits, plan, words
+from stackhub.cli.asked import ask_each
 from stackhub.cli.where import Where
 from stackhub.config.instances import Instance
 from stackhub.config.layers import prefix_of
-from stackhub.config.options import RunContext, job_options
+from stackhub.config.options import UNRUN, RunContext, job_options
 from stackhub.config.read import Configuration
-from stackhub.contract import Catalog, Connection, Context, Health, Permission, Probe
-from stackhub.errors import ConfigError, ConnectorError, Problem
+from stackhub.contract import Catalog, Connection, Health, Permission, Probe
+from stackhub.errors import ConfigError, Problem
 from stackhub.model.pipeline import Task
 from stackhub.server.redact import Redactor
 
 PATIENCE: Final = 60.0  # seconds for one instance
 LISTED: Final = 8  # candidates
-UNRUN: Final = "01ARZ3NDEKTSV4RRFFQ69G5FAV"  # a run's id in options that speak of one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,39 +120,20 @@ def _show(tried: Sequence[Tried]) -> None:
 
 async def _try_all(configuration: Configuration, environ: Mapping[str, str]) -> list[Tried]:
     hide = Redactor(configuration.secrets)
-    found: dict[str, list[Tried]] = {}
+    found: dict[str, list[Tried]] = {name: [] for name in configuration.instances}
 
-    async def one(name: str, instance: Instance) -> None:
-        found[name] = await _try(configuration, instance, environ, hide)
+    async def ask(instance: Instance, opened: object) -> None:
+        name, mine = instance.name, found[instance.name]
+        permissions = await opened.check() if isinstance(opened, Probe) else ()
+        mine += [_tried(name, one, hide) for one in permissions]
+        wanted = _connections(configuration, instance, environ)
+        if wanted and isinstance(opened, Catalog) and all(one.ok for one in mine):
+            held = await opened.connections()
+            mine += [_match(name, place, asked, held) for place, asked in wanted]
 
-    async with anyio.create_task_group() as group:
-        for name, instance in configuration.instances.items():
-            group.start_soon(one, name, instance)
+    for name, why in (await ask_each(configuration, ask, patience=PATIENCE)).items():
+        found[name].append(Tried(instance=name, name="answers", ok=False, detail=why))
     return [tried for name in sorted(found) for tried in found[name]]
-
-
-async def _try(
-    configuration: Configuration, instance: Instance, environ: Mapping[str, str], hide: Redactor
-) -> list[Tried]:
-    name = instance.name
-    context = Context(instance=name, directory=configuration.directory, state=configuration.hub.state_dir)
-    found: list[Tried] = []
-    try:
-        with anyio.fail_after(PATIENCE):
-            async with instance.connector.open(instance.settings, context) as opened:
-                permissions = await opened.check() if isinstance(opened, Probe) else ()
-                found += [_tried(name, one, hide) for one in permissions]
-                wanted = _connections(configuration, instance, environ)
-                if wanted and isinstance(opened, Catalog) and all(one.ok for one in found):
-                    held = await opened.connections()
-                    found += [_match(name, place, asked, held) for place, asked in wanted]
-    except TimeoutError:
-        found.append(Tried(instance=name, name="answers", ok=False, detail=f"no answer within {PATIENCE:g} s"))
-    except (ConfigError, ConnectorError) as err:
-        found.append(Tried(instance=name, name="answers", ok=False, detail=hide(str(err))))
-    except Exception as err:  # noqa: BLE001 - a plugin's bug costs its own instance, and hides no other
-        found.append(Tried(instance=name, name="answers", ok=False, detail=hide(f"bug in its connector: {err!r}")))
-    return found
 
 
 def _tried(instance: str, one: Permission, hide: Redactor) -> Tried:

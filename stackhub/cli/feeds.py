@@ -8,19 +8,17 @@ import anyio
 from rich.text import Text
 
 from stackhub.cli import exits, named, words
+from stackhub.cli.asked import ask_each
 from stackhub.cli.where import Where
 from stackhub.config.instances import Instance
 from stackhub.config.options import RunContext, job_options
 from stackhub.config.read import Configuration
-from stackhub.contract import Catalog, ConfigError, Context, Job, Reading, Reads, Role, in_thread
-from stackhub.errors import ConnectorError
+from stackhub.contract import Catalog, Job, Reading, Reads, Role, in_thread
 from stackhub.lineage import Graph, Held, Loads, Source, match, read
 from stackhub.model.pipeline import Pipeline, Task
-from stackhub.server.redact import Redactor
 
 PATIENCE: Final = 300.0  # seconds for dbt to read a large project, or an account to list what it loads
 LISTED: Final = 12
-UNRUN: Final = "01ARZ3NDEKTSV4RRFFQ69G5FAV"  # a run's id in options that speak of one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,47 +73,34 @@ def feeds(where: Where, pipeline: str, *, as_json: bool, check: bool) -> int:
 async def _found_out(
     configuration: Configuration, environ: Mapping[str, str], pipelines: Sequence[Pipeline]
 ) -> tuple[list[Fed], list[str]]:
-    hide = Redactor(configuration.secrets)
     held: list[Held] = []
     readings: list[tuple[Pipeline, Task, Reading]] = []
-    troubles: list[str] = []
 
-    async def one(name: str, instance: Instance) -> None:
-        context = Context(instance=name, directory=configuration.directory, state=configuration.hub.state_dir)
-        try:
-            with anyio.fail_after(PATIENCE):
-                async with instance.connector.open(instance.settings, context) as opened:
-                    if isinstance(opened, Catalog):
-                        held.extend(Held(instance=name, connection=found) for found in await opened.connections())
-                    if isinstance(opened, Reads):
-                        for pipeline, task, job in _jobs(name, instance, pipelines, environ):
-                            readings.append((pipeline, task, await opened.reading(job)))
-        except TimeoutError:
-            troubles.append(f"{name}: no answer within {PATIENCE:g} s")
-        except (ConfigError, ConnectorError) as err:
-            troubles.append(hide(f"{name}: {err}"))
+    async def ask(instance: Instance, opened: object) -> None:
+        if isinstance(opened, Catalog):
+            held.extend(Held(instance=instance.name, connection=found) for found in await opened.connections())
+        if isinstance(opened, Reads):
+            for pipeline, task, job in _jobs(instance, pipelines, environ):
+                readings.append((pipeline, task, await opened.reading(job)))
 
-    async with anyio.create_task_group() as group:
-        for name, instance in configuration.instances.items():
-            group.start_soon(one, name, instance)
+    silent = await ask_each(configuration, ask, patience=PATIENCE)
     found = []
     for pipeline, task, reading in sorted(readings, key=lambda item: (item[0].name, item[1].name)):
         graph = await in_thread(read, reading.manifest)
         reads = graph.sources_of(reading.selected)
         found.append(Fed(pipeline=pipeline, task=task, graph=graph, reads=reads, loads=match(graph, held)))
-    return found, sorted(troubles)
+    return found, sorted(f"{name}: {why}" for name, why in silent.items())
 
 
 def _jobs(
-    name: str, instance: Instance, pipelines: Sequence[Pipeline], environ: Mapping[str, str]
+    instance: Instance, pipelines: Sequence[Pipeline], environ: Mapping[str, str]
 ) -> list[tuple[Pipeline, Task, Job]]:
     found = []
     for pipeline in pipelines:
         for task in pipeline.tasks:
             operation = instance.connector.operations.get(task.operation)
-            if task.instance == name and operation is not None and operation.role is Role.TRANSFORM:
-                context = RunContext(run=UNRUN, pipeline=pipeline.name)
-                options = job_options(task, instance.connector, environ, context)
+            if task.instance == instance.name and operation is not None and operation.role is Role.TRANSFORM:
+                options = job_options(task, instance.connector, environ, RunContext.made_up(pipeline.name))
                 job = Job(operation=task.operation, options=options, pipeline=pipeline.name, task=task.name)
                 found.append((pipeline, task, job))
     return found

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from stackhub.cli.declare import LOOK, AnyPipeline, Context, Json, Run, RunOrStep, command, group, where
+from stackhub.errors import Refused
 
 
 @command("runs --pipeline shop --state failed", LOOK)
@@ -81,6 +82,8 @@ def plan(
     if live or check:
         from stackhub.cli import feeds
 
+        if mermaid:
+            raise Refused("--mermaid draws what is configured, and --live and --check ask: choose one")
         return feeds.feeds(where(context), pipeline, as_json=as_json, check=check)
     from stackhub.cli import plan as plans
 

@@ -17,6 +17,7 @@ from stackhub.contract import Connector, Options
 from stackhub.errors import ConfigError, Problem
 from stackhub.model.pipeline import Pipeline, Route, Task
 
+UNRUN: Final = "01ARZ3NDEKTSV4RRFFQ69G5FAV"  # the id of a run that there is not
 _DAY: Final = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
 
 
@@ -28,6 +29,11 @@ class RunContext:
     pipeline: str
     interval: tuple[datetime, datetime] | None = None  # half-open; aware
     values: Mapping[str, str] = field(default_factory=dict)  # what a trigger brought: ``{{ trigger.NAME }}``
+
+    @classmethod
+    def made_up(cls, pipeline: str) -> "RunContext":
+        """Return what a run would say of itself: an id, an interval of a day, nothing that a trigger brought."""
+        return cls(run=UNRUN, pipeline=pipeline, interval=_DAY)
 
 
 class Names(dict[str, str]):
@@ -51,8 +57,7 @@ class Names(dict[str, str]):
     @classmethod
     def made_up(cls, task: str, pipeline: str) -> "Names":
         """Return names with values such as a run would have."""
-        context = RunContext(run="01ARZ3NDEKTSV4RRFFQ69G5FAV", pipeline=pipeline, interval=_DAY)
-        return cls(task, context, any_trigger=True)
+        return cls(task, RunContext.made_up(pipeline), any_trigger=True)
 
     def __missing__(self, name: str) -> str:
         """Make up a trigger's value where it is not known yet: a digit, which is text and number alike."""

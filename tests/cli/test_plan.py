@@ -1,5 +1,7 @@
 """The graph, before anything runs."""
 
+import pytest
+
 ACCOUNTS = """
 pipeline: revenue
 tasks:
@@ -50,6 +52,13 @@ def test_mermaid_is_a_flowchart_whose_edges_by_rule_are_dotted(stackhub, directo
         "p0t1 -.-> p0t2",
         "p0t2 --> p0t3",
     ]
+
+
+@pytest.mark.parametrize("asking", ["--live", "--check"])
+def test_a_flowchart_of_what_is_configured_is_refused_where_accounts_are_to_be_asked(stackhub, asking):
+    shown = stackhub("plan", "shop", "--mermaid", asking)
+    assert (shown.code, shown.out) == (2, "")
+    assert shown.err == "--mermaid draws what is configured, and --live and --check ask: choose one\n"
 
 
 def test_without_a_name_every_pipeline_is_planned(stackhub):
