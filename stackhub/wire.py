@@ -37,6 +37,7 @@ FIRST: Final = 0.2  # seconds at most before the second one; then twice as many
 SLOWEST: Final = 2.0
 RESTING: Final = frozenset({408, 425, 429, 503})  # "later", in the vendors' ways
 UNSETTLED: Final = frozenset({500, 502, 504})  # a send may have had its effect all the same
+LEAVING: Final = ("send_request_headers.started", "send_request_body.started")  # httpcore's names
 SHORTEST: Final = 3  # characters: what is shorter is no secret, and hiding it would make texts unreadable
 LONGEST_REST: Final = timedelta(hours=1)  # no vendor's Retry-After is believed beyond this
 
@@ -181,7 +182,7 @@ class Wire:
 
         async def trace(event: str, _: Any) -> None:
             nonlocal sent
-            if event.endswith("send_request_headers.started"):  # the line is there, and nothing has been said
+            if event.endswith(LEAVING):  # written at once after this; what is not said to its end has no effect
                 self._context.lease()
                 sent = True
 

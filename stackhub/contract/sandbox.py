@@ -176,10 +176,16 @@ class InboxVendor(FakeVendor, Protocol):
 
 
 async def heard(receive: Receive) -> bytes:
-    """Return the whole body of a request."""
+    """Return the whole body of a request.
+
+    Raises:
+        Dropped: the caller left before it was said to its end; nothing may come of it.
+    """
     body, more = b"", True
     while more:
         part = await receive()
+        if part["type"] == "http.disconnect":
+            raise Dropped
         body, more = body + part.get("body", b""), part.get("more_body", False)
     return body
 

@@ -8,7 +8,7 @@ import pytest
 from sandbox.players import Inbox, Player, Plugin, Syncs
 
 from stackhub.contract import ConfigError
-from stackhub.contract.sandbox import Breaks, Dropped, Fault, Feed
+from stackhub.contract.sandbox import Breaks, Dropped, Fault, Feed, heard
 from stackhub.sandbox.mount import open_stage, serve
 
 CRM = Feed(id="calm_harbour", name="shop_crm")
@@ -150,6 +150,18 @@ async def test_a_cut_that_was_planned_is_no_crash_in_the_log(caplog):
             with pytest.raises(httpx.RemoteProtocolError):
                 await client.get("/tiny/v1")
     assert [record for record in caplog.records if record.exc_info] == []
+
+
+async def test_a_request_that_is_never_said_to_its_end_comes_to_nothing():
+    async def receive():
+        return parts.pop(0)
+
+    parts = [
+        {"type": "http.request", "body": b'{"force"', "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    with pytest.raises(Dropped):
+        await heard(receive)
 
 
 async def test_closing_waits_for_no_answer_that_hangs():

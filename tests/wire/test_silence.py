@@ -1,5 +1,6 @@
 """The wire when no answer comes: what may have happened is told by whether bytes went out."""
 
+import re
 import socket
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -151,9 +152,28 @@ async def test_a_lease_that_passes_while_the_line_is_made_lets_nothing_out(verb)
     assert (asked, heard) == ([verb], [])
 
 
+async def test_a_lease_that_passes_between_head_and_body_leaves_the_request_unsaid():
+    asked = []
+
+    def passes():
+        asked.append(len(asked))
+        if len(asked) > 1:
+            raise LostLane("the lease has passed")
+
+    async with server(lambda _: None) as (url, heard), wire.connect(a_context(lease=passes), url=url) as opened:
+        with pytest.raises(LostLane):
+            await opened.send("POST", "/x", body={"force": False})
+    assert (asked, heard) == ([0, 1], [])
+
+
 async def says_ok(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"ok"})
+
+
+def length(text):
+    found = re.search(rb"(?i)content-length: (\d+)", text)
+    return int(found[1]) if found else 0
 
 
 @asynccontextmanager
@@ -164,8 +184,11 @@ async def server(answer):
     async def serve(stream):
         async with stream:
             text = b""
-            while b"\r\n\r\n" not in text:
-                text += await stream.receive()
+            try:
+                while b"\r\n\r\n" not in text or len(text.partition(b"\r\n\r\n")[2]) < length(text):
+                    text += await stream.receive()
+            except anyio.EndOfStream:  # it was never said to its end
+                return
             heard.append(text)
             if (answering := answer(stream)) is not None:
                 await answering
