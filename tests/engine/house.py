@@ -11,7 +11,8 @@ from itertools import count
 from pathlib import Path
 
 import anyio
-from engine.played import World, connectors
+from engine.far_end import World
+from engine.played import connectors
 
 from stackhub.config.read import Configuration, read
 from stackhub.engine.engine import Engine, attend

@@ -62,7 +62,7 @@ async def test_a_run_that_is_gone_from_the_store_is_attended_no_more(line):
 @pytest.mark.parametrize("handle", [{"job": object()}, {"job": {1: {2: float}}}, "job 7", None])
 async def test_a_handle_that_cannot_be_kept_is_a_start_without_an_answer(line, handle):
     """What the store cannot hold would be lost with the hub: the job is looked for, and found as it is."""
-    from engine.played import Say
+    from engine.far_end import Say
 
     line["tap"].will("start", Say(handle), what="orders")
     async with line.hub() as hub:

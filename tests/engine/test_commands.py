@@ -5,9 +5,9 @@ import re
 import anyio
 import pytest
 import sqlalchemy as sa
+from engine.far_end import FAILED
 from engine.house import House
 from engine.lives import every_death
-from engine.played import FAILED
 
 from stackhub.engine.commands import Command, kept, watch_inbox
 from stackhub.errors import Refused

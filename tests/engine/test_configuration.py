@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from engine.played import FAILED, Stuck
+from engine.far_end import FAILED, Stuck
 
 from stackhub.contract import ConfigError, Unavailable
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
-from engine.played import FAILED
+from engine.far_end import FAILED
 
 from stackhub.contract import Unavailable
 from stackhub.model.pipeline import Told

@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
+from engine.far_end import FAILED, Lost
 from engine.house import House
 from engine.lives import every_death
-from engine.played import FAILED, Lost
 
 from stackhub.contract import Pending, Rejected
 

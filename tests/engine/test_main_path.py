@@ -2,7 +2,7 @@
 
 import itertools
 
-from engine.played import BROKEN, FAILED
+from engine.far_end import BROKEN, FAILED
 
 
 def states(open_run):

@@ -1,50 +1,13 @@
-"""What people are told: in order, in doubt, late, by another route, or visibly not at all."""
+"""What people are told: in order, in doubt, late, or visibly not at all."""
 
 import itertools
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-import sqlalchemy as sa
-from engine.house import House
-from engine.played import FAILED, Lost, Stuck
+from engine.far_end import FAILED, Lost, Say, Stuck
+from engine.telling import STRIDE, fail, order, states, told_by
 
-from stackhub.contract import ConfigError, Part, Rejected, Unavailable, Unsure
-from stackhub.decide.incident import Post
-from stackhub.model.codec import dump
-from stackhub.store import tables as t
-
-STRIDE = timedelta(seconds=5)
-TWICE = """
-pipeline: shop
-defaults: {{retries: {{attempts: 1}}}}
-tasks:
-  orders: {{uses: tap.sync, with: {{connection: orders}}}}
-  stripe: {{uses: tap.sync, with: {{connection: stripe}}}}
-{alerts}
-"""
-
-
-def told_by(house, *notifiers, alerts="", hub="") -> House:
-    """A shop that fails once; whoever has an env file is told, in this order."""
-    house.instances("tap", *notifiers).pipeline(TWICE.format(alerts=alerts))
-    house.write("stackhub.env", f"STACKHUB_GRACE=1s\n{hub}")
-    house.thorough = True
-    house["tap"].outcomes["orders"].append(FAILED)
-    return house
-
-
-async def fail(hub):
-    await hub.ended(await hub.trigger("shop"))
-
-
-def order(house, name):
-    return [(part, event) for part, event, _ in house[name].order]
-
-
-async def states(hub, instance=None):
-    return [one.state for one in await hub.messages() if instance in (None, one.instance)]
-
+from stackhub.contract import ConfigError, Unavailable, Unsure
 
 # --- order -----------------------------------------------------------------------------------------------------------
 
@@ -143,8 +106,6 @@ async def test_a_bug_and_a_silence_leave_a_doubt(house, reaction):
 
 
 async def test_a_receipt_that_cannot_be_kept_is_a_bug(house):
-    from engine.played import Say
-
     told_by(house, "bell")
     house["bell"].will("deliver", Say({"at": object()}), Say(None))
     async with house.hub() as hub:
@@ -259,117 +220,6 @@ async def test_an_alarm_is_not_raised_again_for_more_of_the_same(house):
         await hub.told()
     assert order(house, "horn") == [("root", "opened")]
     assert order(house, "bell") == [("root", "opened"), ("root", "updated"), ("entry", "updated")]
-
-
-# --- the fallback ----------------------------------------------------------------------------------------------------
-
-
-def by_bell_alone(house, *notifiers):
-    return told_by(house, "bell", *notifiers, alerts="alerts: [{to: bell}]", hub="STACKHUB_FALLBACK=horn\n")
-
-
-async def test_a_message_refused_for_good_is_undeliverable_and_its_fallback_hears_it(house):
-    by_bell_alone(house, "horn")
-    house["bell"].broken = Rejected("channel_not_found")
-    async with house.hub() as hub:
-        await fail(hub)
-        await hub.until(lambda: house["horn"].order)
-        await hub.told(step=STRIDE)
-        assert await states(hub, "bell") == ["undeliverable"]
-        assert await states(hub, "horn") == ["sent", "sent"]
-    sent, dead = house["horn"].sent.values()
-    assert "could not be told to bell: channel_not_found" in sent.message.summary
-    assert dead.message.title == "stackhub cannot tell bell"
-
-
-async def test_the_fallback_hears_how_it_goes_on(house):
-    by_bell_alone(house, "horn")
-    house["bell"].broken = Rejected("channel_not_found")
-    async with house.hub() as hub:
-        await fail(hub)
-        await hub.told(step=STRIDE)
-        await fail(hub)
-        await hub.told(step=STRIDE)
-    told = [(part, event) for part, event, title in house["horn"].order if title.startswith("shop")]
-    assert told[:2] == [("root", "opened"), ("root", "resolved")]
-    assert len({one.message.dedup for one in house["horn"].sent.values() if one.message.pipeline}) == 1
-
-
-async def test_the_fallback_hears_what_could_not_be_told_for_five_minutes(house):
-    by_bell_alone(house, "horn")
-    house["bell"].broken = Unavailable("503")
-    async with house.hub() as hub:
-        await fail(hub)
-        began = house.clock.now()
-        await hub.pass_time(timedelta(minutes=4), step=STRIDE)
-        assert house["horn"].order == []
-        await hub.until(lambda: house["horn"].order, step=STRIDE)
-        assert house.clock.now() - began < timedelta(minutes=12)
-        house["bell"].broken = None
-        await hub.until(lambda: house["bell"].order, step=STRIDE)
-
-
-async def test_a_fallback_that_hears_of_it_anyway_is_not_told_twice(house):
-    told_by(house, "bell", "horn", hub="STACKHUB_FALLBACK=horn\n")
-    house["bell"].broken = Rejected("channel_not_found")
-    async with house.hub() as hub:
-        await fail(hub)
-        await hub.told(step=STRIDE)
-    assert [title.partition(" ")[0] for _, _, title in house["horn"].order] == ["shop", "stackhub"]
-
-
-async def test_a_fallback_that_heard_of_the_end_by_itself_is_not_told_it_for_another(house):
-    told_by(house, "bell", "horn", hub="STACKHUB_FALLBACK=bell\n")
-    async with house.hub() as hub:
-        await fail(hub)
-        await hub.told(step=STRIDE)
-        house["horn"].will("deliver", ConfigError("401"))
-        await hub.ended(await hub.trigger("shop"), step=STRIDE)
-        await hub.pass_time(timedelta(minutes=5), step=STRIDE)
-        assert "resolved" in {event for _, event, _ in house["horn"].order}
-        assert {one.route for one in await hub.messages()} == {"bell", "horn"}
-    assert [event for part, event, _ in house["bell"].order if part == "root"] == ["opened", "resolved"]
-
-
-async def test_a_fallback_stands_in_once_for_two_that_fail_in_one_moment(house):
-    alerts = "alerts: [{to: horn}, {to: post}]"
-    told_by(house, "bell", "horn", "post", alerts=alerts, hub="STACKHUB_FALLBACK=bell\n")
-    house["horn"].broken = house["post"].broken = ConfigError("401")
-    async with house.hub() as hub:
-        await fail(hub)
-        await hub.until(lambda: house["bell"].order)
-        await hub.rest()
-        assert [one.route for one in await hub.messages() if one.instance == "bell"] == ["fallback:bell"]
-
-
-async def test_a_fallback_joins_an_incident_though_it_had_moved_in_the_store(house):
-    by_bell_alone(house, "horn")
-    async with house.hub() as hub:
-        await fail(hub)
-        await hub.told()
-        (incident,) = await hub.incidents()
-        moved = replace(incident, version=incident.version + 5)
-        values = {"version": moved.version, "data": dump(moved)}
-        await hub.store.call(lambda connection: connection.execute(sa.update(t.incident).values(values)) and None)
-        route, (told,) = hub.engine.in_force.fallback("bell"), await hub.messages()
-        post = Post(route=route, seq=1, part=Part.ROOT, message=told.message, due=house.clock.now())
-        known = hub.engine.incidents
-        await known.keep([incident.key], lambda rows: [known.introduce(incident.id, post, rows)], hub.store)
-        (now,) = await hub.incidents()
-    assert now.version == moved.version + 1
-    assert set(now.routes) == {"bell", "fallback:horn"}
-
-
-async def test_a_fallback_has_no_fallback(house):
-    by_bell_alone(house, "horn")
-    house["bell"].broken = house["horn"].broken = Rejected("no")
-    async with house.hub() as hub:
-        await fail(hub)
-        await hub.told(step=STRIDE)
-        titles = [one.message.title for one in await hub.messages()]
-        assert set(await states(hub)) == {"undeliverable"}
-        assert sum(title.startswith("shop failed") for title in titles) == 2
-        assert len(titles) == 5, "and that a route is dead is told once to each of the others"
 
 
 # --- tests, and who is told ------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from itertools import groupby
 
 import httpx
 import pytest
-from engine.played import Lost, Stuck
+from engine.far_end import Lost, Stuck
 
 from stackhub import registry
 from stackhub.contract import Rejected, Unavailable, Unsure

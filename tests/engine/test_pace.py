@@ -4,7 +4,7 @@ import itertools
 from datetime import timedelta
 
 import pytest
-from engine.played import Stuck
+from engine.far_end import Stuck
 
 
 def many(house, count, *, env="", top="", uses="tap.sync"):

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from engine.played import FAILED, OK
+from engine.far_end import FAILED, OK
 
 from stackhub.contract import Unknown
 from stackhub.model.step import StepState

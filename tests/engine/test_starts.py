@@ -5,8 +5,8 @@ from datetime import timedelta
 import anyio
 import pytest
 import sqlalchemy as sa
+from engine.far_end import Lost, Say, Stuck
 from engine.house import House
-from engine.played import Lost, Say, Stuck
 
 from stackhub.contract import (
     Absent,

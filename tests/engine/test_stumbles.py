@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
-from engine.played import Lost, Say, Stuck
+from engine.far_end import Lost, Say, Stuck
 
 from stackhub.contract import (
     Finished,

@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 import pytest
+from engine.far_end import BROKEN, FAILED, Lost
 from engine.house import NOON
-from engine.played import BROKEN, FAILED, Lost
 
 from stackhub.contract import Deferred, Unavailable, Unsure
 from stackhub.model.run import RunState

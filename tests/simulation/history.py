@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import partial
 
 import structlog
-from engine.played import FAILED, Lost, Stuck
+from engine.far_end import FAILED, Lost, Stuck
 from simulation.ground import MONDAY, dumped, ground
 from simulation.universe import thrifty, unhurried
 

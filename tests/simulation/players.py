@@ -7,88 +7,45 @@ keeps by key, ``post`` is plain and keeps nothing.
 from collections.abc import Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
-from functools import cache
 from typing import Any, Literal
 
-from pydantic import SecretStr
-from pydantic_settings import SettingsConfigDict
+from engine import written
+from engine.written import AlertRoute, BuildOptions, limits, operation, settings_of, subject
 from simulation.vendors import Account, Told, Town, starts_anew
 
 from stackhub.contract import (
     Absent,
     Found,
-    Limits,
     Operation,
-    Options,
     Part,
     Pending,
     Promise,
     Role,
-    Settings,
     Speaks,
     StartIs,
 )
 from stackhub.contract import Finished as Ended
 from stackhub.contract import Outcome as How
 
-SETTLE = timedelta(seconds=10)
-CALL = timedelta(seconds=5)
 
-
-class SyncOptions(Options):
-    connection: str
-
-
-class BuildOptions(Options):
-    select: str = "all"
-
-
-class AlertRoute(Options):
-    channel: str = ""
-
-
-class Played(Settings):
-    token: SecretStr = SecretStr("token")
+class Played(written.Played):
     rate: float = 50.0
     burst: int = 100
     width: int = 10
-    max_active: int | None = None
     look: float = 60.0
     first_look: float = 10.0
-    alone: str = ""
-
-
-@cache
-def settings(name: str) -> type[Settings]:
-    config = SettingsConfigDict(env_prefix=f"{name.upper()}_")
-    return type(f"{name.title()}Settings", (Played,), {"model_config": config, "__module__": __name__})
-
-
-def _operation(
-    start_is: StartIs, role: Role, options: type[Options] = SyncOptions, *, cancellable: bool = True
-) -> Operation:
-    return Operation(
-        options=options,
-        summary="-",
-        start_is=start_is,
-        settle=SETTLE,
-        call_timeout=CALL,
-        role=role,
-        cancellable=cancellable,
-    )
 
 
 OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
     "tap": {
-        "sync": _operation(StartIs.JOINABLE, Role.EXTRACT),
-        "endless": _operation(StartIs.JOINABLE, Role.EXTRACT, cancellable=False),
-        "wait": _operation(StartIs.KEYED, Role.EXTRACT),
+        "sync": operation(StartIs.JOINABLE, Role.EXTRACT),
+        "endless": operation(StartIs.JOINABLE, Role.EXTRACT, cancellable=False),
+        "wait": operation(StartIs.KEYED, Role.EXTRACT),
     },
     "mill": {
-        "build": _operation(StartIs.KEYED, Role.TRANSFORM, BuildOptions),
-        "marked": _operation(StartIs.MARKED, Role.TRANSFORM, BuildOptions),
-        "blind": _operation(StartIs.BLIND, Role.OTHER, BuildOptions),
+        "build": operation(StartIs.KEYED, Role.TRANSFORM, BuildOptions),
+        "marked": operation(StartIs.MARKED, Role.TRANSFORM, BuildOptions),
+        "blind": operation(StartIs.BLIND, Role.OTHER, BuildOptions),
     },
 }
 NOTIFIERS: Mapping[str, tuple[Speaks, Promise]] = {
@@ -98,11 +55,6 @@ NOTIFIERS: Mapping[str, tuple[Speaks, Promise]] = {
 }
 
 NAMES = (*OPERATIONS, *NOTIFIERS)
-
-
-def subject(options: Any) -> str:
-    """Return what a job is about."""
-    return getattr(options, "connection", None) or options.select
 
 
 @dataclass
@@ -223,23 +175,14 @@ class PlayedConnector:
     """One connector for all: what its instances do is up to their accounts."""
 
     summary = "played"
+    limits = staticmethod(limits)
 
     def __init__(self, town: Town, name: Literal["tap", "mill", "bell", "horn", "post"]):
         self.name = name
-        self.settings = settings(name)
+        self.settings = settings_of(name, Played)
         self.operations = OPERATIONS.get(name, {})
         self.route = AlertRoute if name in NOTIFIERS else None
         self._town = town
-
-    def limits(self, settings: Any) -> Limits:
-        return Limits(
-            rate=settings.rate,
-            burst=settings.burst,
-            width=settings.width,
-            look=timedelta(seconds=settings.look),
-            first_look=timedelta(seconds=settings.first_look),
-            alone=frozenset(settings.alone.split(",")) - {""},
-        )
 
     @asynccontextmanager
     async def open(self, settings: Any, context: Any) -> Any:

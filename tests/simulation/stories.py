@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from engine.played import BROKEN, FAILED, OK, Lost
+from engine.far_end import BROKEN, FAILED, OK, Lost
 from simulation import week
 from simulation.ground import Ground
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import pytest
 import structlog
-from engine.played import FAILED, Lost
+from engine.far_end import FAILED, Lost
 from simulation.ground import ground
 from simulation.universe import Fell
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import structlog
-from engine.played import FAILED
+from engine.far_end import FAILED
 from simulation.ground import MONDAY, dumped, ground
 from simulation.universe import Fell, unhurried
 
