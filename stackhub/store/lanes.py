@@ -13,7 +13,6 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from stackhub.errors import LostLane
 from stackhub.store import tables as t
 from stackhub.store.tables import maybe_instant, micros
 
@@ -87,23 +86,6 @@ def silent(connection: sa.Connection, now: datetime) -> dict[str, timedelta]:
         for row in connection.execute(query)
         if row.lease_until is None or row.lease_until <= at
     }
-
-
-def check(connection: sa.Connection, epochs: Mapping[str, int]) -> None:
-    """Hold lanes still until the transaction ends.
-
-    Raises:
-        LostLane: one is not ours any more.
-    """
-    if not epochs:
-        return
-    query = sa.select(t.lane.c.instance, t.lane.c.epoch).where(t.lane.c.instance.in_(sorted(epochs)))
-    if connection.dialect.name != "sqlite":
-        query = query.order_by(t.lane.c.instance).with_for_update(read=True)
-    now = {row.instance: row.epoch for row in connection.execute(query)}
-    for name, epoch in epochs.items():
-        if now.get(name) != epoch:
-            raise LostLane(f"lane {name}: epoch {epoch} is over, now it is {now.get(name)}")
 
 
 def micros_of(span: timedelta) -> int:

@@ -7,11 +7,13 @@ from functools import partial
 import pytest
 import sqlalchemy as sa
 from decide.worlds import T0
+from store.ground import line, texts
 
 from stackhub.errors import LostLane
 from stackhub.store import lanes
 from stackhub.store import tables as t
 from stackhub.store.lanes import Taken
+from stackhub.store.transaction import Transaction
 
 SECOND = timedelta(seconds=1)
 LEASE = timedelta(seconds=15)
@@ -43,8 +45,9 @@ async def test_a_hub_that_is_alone_takes_what_it_wants_and_ends_the_epoch_of_who
     await take(store, "fivetran", lease=None)
     assert (await take(store, "fivetran", owner="you", lease=None))["fivetran"].epoch == 2
     with pytest.raises(LostLane):
-        await store.call(partial(lanes.check, epochs={"fivetran": 1}))
-    await store.call(partial(lanes.check, epochs={"fivetran": 2}))
+        await store.apply(Transaction(ops=line("late").ops, lanes={"fivetran": 1}))
+    await store.apply(Transaction(ops=line("mine").ops, lanes={"fivetran": 2}))
+    assert await texts(store) == ["mine"]
 
 
 async def test_what_another_hub_holds_is_not_taken(store):
