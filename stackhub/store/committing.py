@@ -2,10 +2,10 @@
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 import structlog
@@ -18,33 +18,14 @@ from stackhub.store.compiled import Compiled
 from stackhub.store.faults import away, collided, cut, words
 from stackhub.store.seal import Seal
 from stackhub.store.transaction import Op, Statement, Transaction
+from stackhub.store.work import Apply, Call, Outcome, Work
 
+T = TypeVar("T")
 log = structlog.get_logger()
 GROUP: Final = 512  # transactions in one commit, at most
 NEWS: Final = frozenset({tx.RUN, tx.RUN_MOVED, tx.INCIDENT_OPENED, tx.INCIDENT_MOVED, tx.OUTBOX, tx.SCHEDULE_MOVED})
 TELL: Final = sa.text("SELECT pg_notify('stackhub', :name)")
 SILENCE: Final = 15.0  # seconds without an answer after which the database is said to be ailing
-
-
-@dataclass(slots=True)
-class Apply:
-    """A transaction that shall be committed, together with others."""
-
-    transaction: Transaction
-    future: asyncio.Future[None]
-
-
-@dataclass(slots=True)
-class Call:
-    """A function that writes, in a transaction of its own."""
-
-    work: Callable[[sa.Connection], Any]
-    future: asyncio.Future[Any]
-
-
-Work: TypeAlias = Apply | Call
-Outcome: TypeAlias = tuple[asyncio.Future[Any], Exception | None, Any]
-"""Who asked, the error they are told, or else the result."""
 
 
 class _Conflict(Exception):
@@ -199,15 +180,43 @@ class Committer:
         self._trouble = self._cut = ""
 
 
-def settle(outcomes: Sequence[Outcome]) -> None:
-    """Tell those who still wait what became of their transactions; in the event loop's thread."""
-    for future, error, result in outcomes:
-        if future.done():
-            continue
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(error)
+class Queueing(ABC):
+    """Takes what shall be committed; who drives the `Committer`, and when, is each writer's own. `Writing`."""
+
+    def __init__(self, committer: Committer, loop: asyncio.AbstractEventLoop) -> None:
+        self._committer = committer
+        self._loop = loop
+
+    @property
+    def ailing(self) -> str:
+        """Say why nothing can be committed now; "" when all is well."""
+        return self._committer.ailing
+
+    @property
+    def name(self) -> str:
+        """Name this writer among those of the database."""
+        return self._committer.name
+
+    @property
+    def commits(self) -> int:
+        """Return how often there was a COMMIT."""
+        return self._committer.commits
+
+    def apply(self, transaction: Transaction) -> asyncio.Future[None]:
+        """Queue a transaction; see `Writing`."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._put(Apply(transaction, future))
+        return future
+
+    def call(self, work: Callable[[sa.Connection], T]) -> asyncio.Future[T]:
+        """Queue a function that writes; see `Writing`."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._put(Call(work, future))
+        return future
+
+    @abstractmethod
+    def _put(self, work: Work) -> None:
+        """Queue it, or tell whoever asked that the store is closed."""
 
 
 def _told(err: Exception) -> Exception:

@@ -3,20 +3,19 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, TypeVar
+from typing import Final
 
 import sqlalchemy as sa
 
 from stackhub.errors import StoreUnavailable
-from stackhub.store.committing import GROUP, Apply, Call, Committer, Work, settle
+from stackhub.store.committing import GROUP, Committer, Queueing
 from stackhub.store.seal import Seal
-from stackhub.store.transaction import Transaction
+from stackhub.store.work import Apply, Call, Work, settle
 
-T = TypeVar("T")
 AGAIN: Final = 1.0  # seconds between tries while the database is away
 
 
-class InlineWriter:
+class InlineWriter(Queueing):
     """Commits what is queued at the loop's next turn, so that what is queued in one turn is one group. `Writing`.
 
     ``point`` hears "before COMMIT" and "after COMMIT". What it raises ends the loop's turn there: nobody is told.
@@ -31,39 +30,11 @@ class InlineWriter:
         point: Callable[[str], None] = lambda _: None,
         again: float = AGAIN,
     ) -> None:
-        self._loop = loop
+        super().__init__(Committer(engine, settle, seal=Seal(mark, now=lambda: 0.0), point=point), loop)
         self._again = again
         self._queue: deque[Work] = deque()
         self._closed = False
-        self._committer = Committer(engine, settle, seal=Seal(mark, now=lambda: 0.0), point=point)
         self._under_way: Iterator[None] | None = None
-
-    @property
-    def ailing(self) -> str:
-        """Say why nothing can be committed now; "" when all is well."""
-        return self._committer.ailing
-
-    @property
-    def name(self) -> str:
-        """Name this writer among those of the database."""
-        return self._committer.name
-
-    @property
-    def commits(self) -> int:
-        """Return how often there was a COMMIT."""
-        return self._committer.commits
-
-    def apply(self, transaction: Transaction) -> asyncio.Future[None]:
-        """Queue a transaction; see `Writing`."""
-        future: asyncio.Future[None] = self._loop.create_future()
-        self._put(Apply(transaction, future))
-        return future
-
-    def call(self, work: Callable[[sa.Connection], T]) -> asyncio.Future[T]:
-        """Queue a function that writes; see `Writing`."""
-        future: asyncio.Future[T] = self._loop.create_future()
-        self._put(Call(work, future))
-        return future
 
     def close(self) -> None:
         """Commit what is queued; what cannot be, since the database is away, is told so."""

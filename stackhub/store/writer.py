@@ -3,59 +3,30 @@
 import asyncio
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final, TypeVar
+from typing import Final
 
 import sqlalchemy as sa
 
 from stackhub.errors import StoreUnavailable
-from stackhub.store.committing import GROUP, Apply, Call, Committer, Outcome, Work, settle
-from stackhub.store.transaction import Transaction
+from stackhub.store.committing import GROUP, Committer, Queueing
+from stackhub.store.work import Apply, Call, Outcome, Work, settle
 
-T = TypeVar("T")
 AGAIN: Final = 1.0  # seconds between tries while the database is away
 
 
-class Writer:
+class Writer(Queueing):
     """Drives a `Committer` in a thread of its own. `Writing`."""
 
     def __init__(self, engine: sa.Engine, loop: asyncio.AbstractEventLoop, *, again: float = AGAIN) -> None:
-        self._loop = loop
+        super().__init__(Committer(engine, self._tell), loop)
         self._again = again
         self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._door = threading.Lock()  # nothing is queued behind the word to leave
-        self._committer = Committer(engine, self._tell)
         self._thread = threading.Thread(target=self._work, name="stackhub-writer", daemon=True)
         self._thread.start()
-
-    @property
-    def ailing(self) -> str:
-        """Say why nothing can be committed now; "" when all is well."""
-        return self._committer.ailing
-
-    @property
-    def name(self) -> str:
-        """Name this writer among those of the database."""
-        return self._committer.name
-
-    @property
-    def commits(self) -> int:
-        """Return how often there was a COMMIT."""
-        return self._committer.commits
-
-    def apply(self, transaction: Transaction) -> asyncio.Future[None]:
-        """Queue a transaction; see `Writing`."""
-        future: asyncio.Future[None] = self._loop.create_future()
-        self._put(Apply(transaction, future))
-        return future
-
-    def call(self, work: Callable[[sa.Connection], T]) -> asyncio.Future[T]:
-        """Queue a function that writes; see `Writing`."""
-        future: asyncio.Future[T] = self._loop.create_future()
-        self._put(Call(work, future))
-        return future
 
     def close(self) -> None:
         """Commit what is queued and end the thread. Blocks; call it from a thread, or when nothing else runs."""

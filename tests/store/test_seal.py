@@ -13,9 +13,10 @@ from store.proxy import line_to
 
 from stackhub.store import tables as t
 from stackhub.store import transaction as tx
-from stackhub.store.committing import Apply, Call, Committer
+from stackhub.store.committing import Committer
 from stackhub.store.compiled import Compiled
 from stackhub.store.seal import KEPT, Seal
+from stackhub.store.work import Apply, Call
 
 
 async def kept_once(store):
