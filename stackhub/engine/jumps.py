@@ -30,7 +30,6 @@ from stackhub.store.tables import instant
 
 log = structlog.get_logger()
 PULSE: Final = 1.0  # seconds between looks at the clock
-MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class Measures(Protocol):
@@ -105,7 +104,7 @@ def reckon(connection: sa.Connection, now: datetime) -> timedelta:
 
 def _move(connection: sa.Connection, by: timedelta, instances: AbstractSet[str]) -> None:
     """Move what is kept of messages and accounts."""
-    more = by // MICROSECOND
+    more = t.micros_of(by)
     waits = (t.outbox.c.state == "pending", t.outbox.c.instance.in_(instances))
     later = {"due": t.outbox.c.due + more, "created_at": t.outbox.c.created_at + more}
     connection.execute(sa.update(t.outbox).where(*waits).values(later))

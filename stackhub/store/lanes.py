@@ -14,10 +14,20 @@ from typing import Final
 import sqlalchemy as sa
 
 from stackhub.store import tables as t
-from stackhub.store.tables import maybe_instant, micros
+from stackhub.store.tables import maybe_instant, micros, micros_of
+from stackhub.store.transaction import LANE
 
 HOST: Final = "@host:"  # how the lane of a host is named, whose hub alone judges the processes there
 TIME: Final = "@time"  # the lane of whoever lets ticks fall, judges deadlines, begins what is queued
+NOBODYS: Final = {  # a lane as it is before anybody has taken it
+    "owner": None,
+    "epoch": 0,
+    "lease_until": None,
+    "not_before": None,
+    "tokens": 0.0,
+    "circuit": "",
+    "next_sweep": None,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +52,7 @@ def take(
     found = _locked(connection, names)
     missing = sorted(set(names) - found.keys())
     if missing:
-        rows = ", ".join(f"(:name_{n}, 0, 0.0, '')" for n in range(len(missing)))
-        sql = f"INSERT INTO lane (instance, epoch, tokens, circuit) VALUES {rows} ON CONFLICT (instance) DO NOTHING"  # noqa: S608 - bound parameters
-        connection.execute(sa.text(sql), {f"name_{n}": name for n, name in enumerate(missing)})
+        connection.execute(LANE.sql, [{**NOBODYS, "instance": name} for name in missing])
         found = _locked(connection, names)
     taken: dict[str, Taken] = {}
     for name, row in found.items():
@@ -86,11 +94,6 @@ def silent(connection: sa.Connection, now: datetime) -> dict[str, timedelta]:
         for row in connection.execute(query)
         if row.lease_until is None or row.lease_until <= at
     }
-
-
-def micros_of(span: timedelta) -> int:
-    """Turn a span into what the tables keep."""
-    return span // timedelta(microseconds=1)
 
 
 def _locked(connection: sa.Connection, names: Collection[str]) -> dict[str, sa.Row[tuple[object, ...]]]:

@@ -19,7 +19,12 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 def micros(at: datetime) -> int:
     """Turn an aware time into what the tables keep."""
-    return (at - _EPOCH) // _MICROSECOND
+    return micros_of(at - _EPOCH)
+
+
+def micros_of(span: timedelta) -> int:
+    """Turn a span into what the tables keep."""
+    return span // _MICROSECOND
 
 
 def maybe_micros(at: datetime | None) -> int | None:
