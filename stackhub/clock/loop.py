@@ -184,8 +184,12 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return future
 
     def run_forever(self) -> Never:
-        """Refuse: somebody drives it."""
-        raise NotImplementedError
+        """Refuse.
+
+        Raises:
+            RuntimeError: always; a loop that runs by itself waits for what comes from elsewhere, and nothing does.
+        """
+        raise RuntimeError("time passes only as far as somebody drives the loop: use step, or run_until_complete")
 
     def run_until_complete(self, future: Any) -> Any:
         """Drive it alone: time jumps to whatever is due next.

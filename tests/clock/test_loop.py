@@ -73,6 +73,11 @@ def test_nobody_waits_for_what_never_comes():
     loop.abandon(Gone)
 
 
+def test_a_loop_that_somebody_drives_does_not_run_by_itself():
+    with pytest.raises(RuntimeError, match="somebody drives the loop"):
+        VirtualLoop().run_forever()
+
+
 def test_one_step_is_the_code_between_two_awaits():
     loop, heard = VirtualLoop(), []
 
