@@ -1,7 +1,8 @@
 """A dbt project as far as stackhub needs it: what each node reads, and where each source stands."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 from stackhub.model.relation import Relation
@@ -29,7 +30,7 @@ class Exposure:
     reads: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots: what is worked out once is kept
 class Graph:
     """Who reads whom. ``parents`` are the direct ones, of nodes alone; ids are dbt's."""
 
@@ -37,6 +38,7 @@ class Graph:
     sources: Mapping[str, Source]
     parents: Mapping[str, tuple[str, ...]]
     exposures: Mapping[str, Exposure] = field(default_factory=dict)
+    owners: Mapping[str, str] = field(default_factory=dict)  # of those nodes that have one
 
     def upstream(self, ids: Iterable[str]) -> frozenset[str]:
         """Return these nodes and all that they read, however far away."""
@@ -44,11 +46,16 @@ class Graph:
 
     def downstream(self, ids: Iterable[str]) -> frozenset[str]:
         """Return these nodes and all that reads them, however far away."""
+        return _closure(ids, self.children)
+
+    @cached_property
+    def children(self) -> Mapping[str, Sequence[str]]:
+        """Who reads each node directly."""
         children: dict[str, list[str]] = {}
         for node, parents in self.parents.items():
             for parent in parents:
                 children.setdefault(parent, []).append(node)
-        return _closure(ids, children)
+        return children
 
     def sources_of(self, selected: Iterable[str]) -> list[Source]:
         """Return what a selection reads, by name.

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stackhub.contract import Connection, Health, Relation
 from stackhub.errors import ConfigError
-from stackhub.lineage import Confidence, Graph, Held, Source, match, read
+from stackhub.lineage import Confidence, Graph, Held, Source, impact, loaded_by, match, read
 
 
 def manifest(adapter="postgres", sources=(), nodes=(), exposures=()) -> bytes:
@@ -185,3 +185,28 @@ def test_each_source_is_loaded_or_an_orphan_and_each_connection_busy_or_idle(tab
     assert not busy & {one.name for one in loads.idle}
     pairs = [(load.source.id, load.held.name) for load in loads.loads]
     assert len(pairs) == len(set(pairs))
+
+
+# --- what hangs on it ------------------------------------------------------------------------------------------------
+
+
+def test_what_hangs_on_a_source_is_every_model_and_dashboard_downstream_and_their_owners():
+    crm, web = source("crm.customers"), source("web.hits")
+    owned = node("stg", crm[0])[0], {**node("stg", crm[0])[1], "config": {"group": "finance"}}
+    said = (
+        node("mart", "model.shop.stg")[0],
+        {**node("mart", "model.shop.stg")[1], "config": {"meta": {"owner": "ada"}}},
+    )
+    exposures = [
+        ("exposure.shop.board", {"name": "board", "owner": {"name": "bob"}, "depends_on": {"nodes": [said[0]]}}),
+        ("exposure.shop.hits", {"name": "hits", "owner": {"name": "eve"}, "depends_on": {"nodes": ["model.shop.w"]}}),
+    ]
+    data = json.loads(manifest(sources=[crm, web], nodes=[owned, said, node("w", web[0])], exposures=exposures))
+    data["groups"] = {"group.shop.finance": {"name": "finance", "owner": {"email": "finance@example.com"}}}
+    graph = read(json.dumps(data).encode())
+    loads = match(graph, [held("crm", ("raw", "crm", "customers"))])
+    found = impact(graph, loaded_by(loads, "fivetran", "id_crm"))
+    assert found.models == ("model.shop.mart", "model.shop.stg")
+    assert [one.name for one in found.exposures] == ["board"]
+    assert found.owners == ("ada", "bob", "finance@example.com")
+    assert loaded_by(loads, "fivetran.eu", "crm") == []
