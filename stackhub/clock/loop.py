@@ -20,7 +20,7 @@ from itertools import count
 from typing import Any, Final, Never, TypeAlias, TypeVar, TypeVarTuple
 from weakref import WeakValueDictionary
 
-from stackhub.clock.numbered import NumberedTask, number_scopes
+from stackhub.clock.numbered import NumberedTask, forget, number_scopes
 from stackhub.clock.virtual import TimeLine
 
 T = TypeVar("T")
@@ -80,7 +80,6 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         Whatever its `finally` blocks attempt must have no effect by then: that is up to the ports they would have it
         through. Nothing else happens on this loop any more.
         """
-        left = sorted(self._tasks.items())
         self._closed = True
         self._ready.clear()
         self._timers.clear()
@@ -88,8 +87,10 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # of coroutines that were never begun
-                while left:
-                    _end(self, left.pop()[1], end)
+                for _ in range(2):  # last words may make tasks, which are over before they have begun
+                    for _, task in sorted(self._tasks.items(), reverse=True):
+                        _end(self, task, end)
+                forget(self._tasks.values())
         finally:
             _set_running_loop(None)
         self._ready.clear()

@@ -5,6 +5,7 @@ anyio keeps both in sets, and cancels in the order of the set.
 
 import asyncio
 import contextvars
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from anyio._backends import _asyncio as anyio_asyncio  # no public name: see `number_scopes`
@@ -35,3 +36,12 @@ def number_scopes() -> None:
 
 def _number_of_scope(scope: Any) -> int:
     return hash(scope._host_task)  # noqa: SLF001 - as above
+
+
+def forget(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Let anyio forget tasks that will never be done: it keeps what it knows of each until it hears of the end.
+
+    What it knows holds the task itself, and so the loop and all that the task has ever had in hand.
+    """
+    for task in tasks:
+        anyio_asyncio._task_states.pop(task, None)  # noqa: SLF001 - as above

@@ -1,8 +1,10 @@
 """Time that jumps: nothing waits, one callback at a time, and the same order always."""
 
 import asyncio
+import gc
 import subprocess
 import sys
+import weakref
 from contextlib import asynccontextmanager
 from contextvars import Context, ContextVar
 from datetime import UTC, datetime, timedelta
@@ -151,6 +153,38 @@ def test_an_abandoned_loop_ends_its_tasks_where_they_stand_and_runs_nothing():
     assert heard == ["two let go", "one let go", "all let go"]
     assert loop.next_at() is None
     assert loop.is_closed()
+
+
+def test_of_an_abandoned_loop_nothing_is_left():
+    loop, kept = VirtualLoop(), weakref.WeakSet()
+
+    class Held:
+        """What a hub has in hand."""
+
+    async def wait(held):
+        with anyio.CancelScope():
+            await anyio.sleep_forever()
+
+    async def many():
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                held = Held()
+                kept.add(held)
+                group.start_soon(wait, held)
+            try:
+                await anyio.sleep_forever()
+            finally:
+                group.start_soon(wait, held)
+
+    loop.create_task(many())
+    for _ in range(5):
+        loop.step()
+    assert len(kept) == 3
+    loop.abandon(Gone)
+    kept.add(loop)
+    del loop
+    gc.collect()
+    assert not set(kept)
 
 
 def test_the_clocks_of_a_time_line():
