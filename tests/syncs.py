@@ -4,8 +4,18 @@
 import pytest
 
 from stackhub.contract import Job
+from stackhub.contract.sandbox import Feed, SyncVendor
 
 A_SYNC = 61  # seconds, with the lag before it shows
+FEEDS = range(5)
+
+
+def filled(played, name, id_):
+    """Let a played vendor have connections on several pages; ``{}`` in their names is a number."""
+    played.page = 2
+    for number in FEEDS:
+        played.add(Feed(id=id_.format(number), name=name.format(number), seconds=60))
+    return played
 
 
 class Account:
@@ -14,6 +24,37 @@ class Account:
     @pytest.fixture
     def secrets(self, secrets):
         return secrets
+
+
+class Lists(Account):
+    """Goes before the suite of a list. ``named``: as the vendor was filled."""
+
+    @pytest.fixture
+    def catalog(self, account):
+        return account
+
+    @pytest.fixture
+    def names(self):
+        return {self.named.format(number) for number in FEEDS}
+
+    def test_what_is_played_is_a_vendor_of_syncs(self, vendor):
+        assert isinstance(vendor, SyncVendor)
+
+
+class Probes(Account):
+    """Goes before the suite of a probe."""
+
+    @pytest.fixture
+    def probe(self, account):
+        return account
+
+
+class Hooks:
+    """Goes before the suite of a webhook."""
+
+    @pytest.fixture
+    def webhook(self, account):
+        return account
 
 
 class Syncs(Account):

@@ -53,11 +53,6 @@ OVER = replace(FAILED, event=Event.RESOLVED)
 
 
 @pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
 def vendor(clock):
     return PagerDutyVendor(clock.world())
 

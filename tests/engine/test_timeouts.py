@@ -1,5 +1,6 @@
 """An attempt that takes too long, and jobs that their vendor puts off."""
 
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
@@ -21,6 +22,22 @@ def one(house, more="", operation="sync"):
     return house.instances("tap").pipeline(
         f"pipeline: one\ntasks: {{load: {{uses: tap.{operation}, with: {{connection: orders}}, {more}}}}}\n"
     )
+
+
+@asynccontextmanager
+async def under_way(house):
+    """A run whose job goes on until it is told to end."""
+    house["tap"].hold = True
+    async with house.hub() as hub:
+        run = await hub.trigger("one")
+        await hub.until(hub["tap"].running)
+        yield hub, run
+
+
+async def lose_sight(hub, run):
+    """Let the vendor say of the job what makes no sense."""
+    hub["tap"].stumbles["orders"] = Unknown(raw="quiescing")
+    return await hub.until(lambda: (step := hub.step(run, "load")).lost_sight and step, step=STRIDE)
 
 
 async def test_a_job_that_takes_too_long_is_asked_to_stop_and_tried_again(house):
@@ -49,9 +66,7 @@ async def test_the_last_attempt_that_takes_too_long_fails_when_its_job_has_stopp
 
 async def test_at_the_deadline_one_more_look_decides(house):
     one(house, "timeout: 10m")
-    house["tap"].hold = True
-    async with house.hub() as hub:
-        run = await hub.trigger("one")
+    async with under_way(house) as (hub, run):
         start = await hub.at(run, "load", "running")
         deadline = start.attempt_at + timedelta(minutes=10)
         await hub.pass_time(deadline - timedelta(seconds=2) - hub.house.clock.now(), step=timedelta(seconds=20))
@@ -63,9 +78,7 @@ async def test_at_the_deadline_one_more_look_decides(house):
 
 async def test_a_look_is_taken_right_at_the_deadline(house):
     one(house, "timeout: 10m").write("tap.env", "TAP_LOOK=250\n")
-    house["tap"].hold = True
-    async with house.hub() as hub:
-        run = await hub.trigger("one")
+    async with under_way(house) as (hub, run):
         start = await hub.at(run, "load", "running")
         await hub.until(lambda: hub["tap"].count("cancel"), step=timedelta(seconds=2))
         late = hub.house.clock.now() - start.attempt_at - timedelta(minutes=10)
@@ -74,10 +87,7 @@ async def test_a_look_is_taken_right_at_the_deadline(house):
 
 async def test_a_job_that_does_not_stop_is_let_go_and_never_started_beside_itself(house):
     one(house, "timeout: 10m, retries: {attempts: 3}")
-    house["tap"].hold = True
-    async with house.hub() as hub:
-        run = await hub.trigger("one")
-        await hub.until(hub["tap"].running)
+    async with under_way(house) as (hub, run):
         hub["tap"].job("orders").stubborn = True
         ended = await hub.ended(run, step=STRIDE)
     assert ended.steps["load"].state == "failed"
@@ -124,12 +134,8 @@ async def test_a_run_that_is_cancelled_between_two_looks_at_a_job_let_go_stops_t
 
 async def test_what_gives_no_answer_that_makes_sense_is_shown_told_and_given_up(house):
     one(house, "timeout: 10m").instances("bell")
-    house["tap"].hold = True
-    async with house.hub() as hub:
-        run = await hub.trigger("one")
-        await hub.until(hub["tap"].running)
-        house["tap"].stumbles["orders"] = Unknown(raw="quiescing")
-        lost = await hub.until(lambda: (s := hub.step(run, "load")).lost_sight and s, step=STRIDE)
+    async with under_way(house) as (hub, run):
+        lost = await lose_sight(hub, run)
         assert lost.state == "running"
         assert "'quiescing'" in lost.note
         await hub.told()
@@ -143,10 +149,7 @@ async def test_what_gives_no_answer_that_makes_sense_is_shown_told_and_given_up(
 
 async def test_what_cannot_be_asked_after_is_given_up_after_three_timeouts(house):
     one(house, "timeout: 10m")
-    house["tap"].hold = True
-    async with house.hub() as hub:
-        run = await hub.trigger("one")
-        await hub.until(hub["tap"].running)
+    async with under_way(house) as (hub, run):
         house["tap"].broken = Unavailable("down")
         ended = await hub.ended(run, step=timedelta(seconds=20))
     step = ended.steps["load"]
@@ -158,12 +161,8 @@ async def test_what_cannot_be_asked_after_is_given_up_after_three_timeouts(house
 
 async def test_a_job_that_is_seen_again_ends_the_stall(house):
     one(house).instances("bell")
-    house["tap"].hold = True
-    async with house.hub() as hub:
-        run = await hub.trigger("one")
-        await hub.until(hub["tap"].running)
-        house["tap"].stumbles["orders"] = Unknown(raw="quiescing")
-        await hub.until(lambda: hub.step(run, "load").lost_sight, step=STRIDE)
+    async with under_way(house) as (hub, run):
+        await lose_sight(hub, run)
         del house["tap"].stumbles["orders"]
         await hub.until(lambda: not hub.step(run, "load").lost_sight)
         assert hub.engine.incidents.open == {}
@@ -171,12 +170,8 @@ async def test_a_job_that_is_seen_again_ends_the_stall(house):
 
 async def test_a_cancelled_run_takes_its_stall_with_it(house):
     one(house, operation="endless").instances("bell")
-    house["tap"].hold = True
-    async with house.hub() as hub:
-        run = await hub.trigger("one")
-        await hub.until(hub["tap"].running)
-        house["tap"].stumbles["orders"] = Unknown(raw="quiescing")
-        await hub.until(lambda: hub.step(run, "load").lost_sight, step=STRIDE)
+    async with under_way(house) as (hub, run):
+        await lose_sight(hub, run)
         await hub.submit("cancel", run=run)
         await hub.ended(run)
         assert hub.engine.incidents.open == {}
@@ -184,9 +179,7 @@ async def test_a_cancelled_run_takes_its_stall_with_it(house):
 
 async def test_a_look_that_fails_says_nothing_about_the_job(house):
     one(house, "timeout: 10m, retries: {attempts: 1}")
-    house["tap"].hold = True
-    async with house.hub() as hub:
-        run = await hub.trigger("one")
+    async with under_way(house) as (hub, run):
         before = await hub.at(run, "load", "running")
         house["tap"].will("poll", Unavailable("502"), Unavailable("502"))
         polls = house["tap"].count("poll")
@@ -283,9 +276,7 @@ async def test_a_landing_is_kept_and_handed_to_the_next_run_as_consumed(house):
 async def test_nodes_that_come_with_nothing_else_are_kept_all_the_same(house):
     one(house)
     node = Node(id="model.shop.orders", name="orders", kind="model", state=NodeState.RUNNING)
-    house["tap"].hold = True
-    async with house.hub() as hub:
-        run = await hub.trigger("one")
+    async with under_way(house) as (hub, run):
         await hub.at(run, "load", "running")
         await hub.until(lambda: house["tap"].count("poll") > 1)
         house["tap"].job("orders").answers.append(Pending(nodes=(node,)))

@@ -4,12 +4,7 @@ import pytest
 from airbyte_jobs import SHOP, connector
 
 from stackhub.contract.sandbox import Feed
-from stackhub.testing import Clock, open_on
-
-
-@pytest.fixture
-def clock():
-    return Clock()
+from stackhub.testing import open_on
 
 
 @pytest.fixture

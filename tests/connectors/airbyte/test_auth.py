@@ -14,7 +14,7 @@ from pydantic import SecretStr, ValidationError
 import stackhub_airbyte
 from stackhub.contract import ConfigError, Job, LostLane, Pending, Rejected, Unavailable
 from stackhub.contract.sandbox import Breaks, Fault, Feed
-from stackhub.testing import Clock, a_context, settings_from
+from stackhub.testing import a_context, settings_from
 from stackhub.wire import connect
 from stackhub_airbyte.auth import EARLY, UNTOLD, Application, lifetime
 from stackhub_airbyte.opening import server_of
@@ -26,11 +26,6 @@ TOKEN = ("POST", "/api/public/v1/applications/token")
 OLDER = ("POST", "/api/v1/applications/token")
 START = ("POST", "/api/public/v1/jobs")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 @pytest.fixture

@@ -3,14 +3,13 @@
 import json
 
 import pytest
-from syncs import Account, Syncs, Waits
+from syncs import Hooks, Lists, Probes, Syncs, Waits, filled
 
 import stackhub_airbyte
 from stackhub.contract import Missing, Unavailable
-from stackhub.contract.sandbox import Breaks, Fault, Feed, SyncVendor
+from stackhub.contract.sandbox import Breaks, Fault
 from stackhub.testing import (
     CatalogContract,
-    Clock,
     Delivery,
     ProbeContract,
     VendorJobsContract,
@@ -21,20 +20,13 @@ from stackhub.testing import (
 from stackhub_airbyte.sandbox import CLIENT_SECRET, HOOK, PASSWORD
 
 connector = stackhub_airbyte.connector
+NAME = "source {}"
 ABOUT = "64d901a1-2520-4d91-93c8-9df438668ff3"
 
 
 @pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
 def vendor(clock):
-    played = connector.sandbox(clock.world())
-    played.page = 2
-    for number in range(5):
-        played.add(Feed(id=f"64d901a1-2520-4d91-93c8-9df438668ff{number}", name=f"source {number}", seconds=60))
+    played = filled(connector.sandbox(clock.world()), NAME, "64d901a1-2520-4d91-93c8-9df438668ff{}")
     for number in (0, 3, 3, 1):
         played.begin(f"source {number}")
         clock.advance(61)
@@ -122,22 +114,12 @@ class TestWait(Waits, WaitContract):
     connector, connection = connector, "source 3"
 
 
-class TestCatalog(CatalogContract):
-    lists = r"/v1/connections$"
-
-    @pytest.fixture
-    def catalog(self, account):
-        return account
-
-    @pytest.fixture
-    def names(self):
-        return {f"source {number}" for number in range(5)}
+class TestCatalog(Lists, CatalogContract):
+    lists, named = r"/v1/connections$", NAME
 
 
-class TestProbe(Account, ProbeContract):
-    @pytest.fixture
-    def probe(self, account):
-        return account
+class TestProbe(Probes, ProbeContract):
+    pass
 
 
 class TestProbeWithAPassword(TestProbe):
@@ -147,11 +129,7 @@ class TestProbeWithAPassword(TestProbe):
         return vendor
 
 
-class TestWebhook(WebhookContract):
-    @pytest.fixture
-    def webhook(self, account):
-        return account
-
+class TestWebhook(Hooks, WebhookContract):
     @pytest.fixture
     async def closed(self, vendor):
         async with open_on(connector, vendor, webhook_token=None) as opened:
@@ -169,7 +147,3 @@ class TestWebhook(WebhookContract):
     def genuine(self, about):
         body = {"text": "Sync completed", "data": {"connection": {"id": about}, "jobId": 7, "success": True}}
         return Delivery(headers={"Content-Type": "application/json"}, body=json.dumps(body).encode(), path=HOOK)
-
-
-def test_the_played_airbyte_is_a_vendor_of_syncs(vendor):
-    assert isinstance(vendor, SyncVendor)

@@ -8,38 +8,14 @@ import pytest
 
 import stackhub_airbyte
 from stackhub.contract.sandbox import Ends, Feed, Turn
-from stackhub.testing import Clock, vendor_transport
+from stackhub.testing import vendor_transport
 
 V1 = "/api/public/v1"
 
 
 @pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def landed():
-    return []
-
-
-@pytest.fixture
-def told():
-    return []
-
-
-@pytest.fixture
-def vendor(clock, landed, told):
-    async def call(url, headers, body):
-        told.append((url, json.loads(body)))
-        if url.endswith("/nobody"):
-            raise httpx.ConnectError("nobody listens")
-
-    def land(name, connection):
-        landed.append((name, connection))
-        return 42
-
-    played = stackhub_airbyte.connector.sandbox(clock.world(land=land, call=call))
+def vendor(world):
+    played = stackhub_airbyte.connector.sandbox(world)
     played.mode = "none"
     played.add(Feed(id="c1", name="shop", seconds=60))
     return played
@@ -155,7 +131,7 @@ async def test_it_may_be_mounted_below_another_path(vendor, clock):
         assert (await http.get(f"http://x/airbyte{V1}/connections")).status_code == 200
 
 
-async def test_by_itself_it_lands_and_tells_without_a_request(vendor, clock, landed, told):
+async def test_by_itself_it_lands_and_tells_without_a_request(vendor, clock, landed, called):
     vendor.hook = "http://hub.test/hooks/airbyte/token"
     vendor.script("shop", Turn(), Turn(ends=Ends.BADLY, reason="Disk full"))
     async with anyio.create_task_group() as tasks:
@@ -163,10 +139,11 @@ async def test_by_itself_it_lands_and_tells_without_a_request(vendor, clock, lan
         for _ in range(2):
             vendor.begin("shop")
             with anyio.fail_after(5):
-                while vendor.jobs[max(vendor.jobs)].ends_at() > clock.now() or len(told) < len(vendor.jobs):
+                while vendor.jobs[max(vendor.jobs)].ends_at() > clock.now() or len(called) < len(vendor.jobs):
                     await anyio.lowlevel.checkpoint()
         tasks.cancel_scope.cancel()
     assert landed == [("airbyte", "shop")]
+    told = [(url, json.loads(body)) for url, _, body in called]
     assert [(url, body["data"]["success"], body["data"]["errorMessage"]) for url, body in told] == [
         (vendor.hook, True, None),
         (vendor.hook, False, "Disk full"),
@@ -175,16 +152,16 @@ async def test_by_itself_it_lands_and_tells_without_a_request(vendor, clock, lan
     assert len(clock.slept) < 200, "it looks about once a second, and not at all when nothing is going"
 
 
-async def test_a_notification_that_nobody_takes_is_lost_and_nothing_else(http, vendor, clock, told):
+async def test_a_notification_that_nobody_takes_is_lost_and_nothing_else(http, vendor, clock, called):
     vendor.hook = "http://hub.test/nobody"
     vendor.begin("shop")
     clock.advance(61)
     assert (await http.get(f"{V1}/jobs")).status_code == 200
     assert (await http.get(f"{V1}/jobs")).status_code == 200
-    assert len(told) == 1
+    assert len(called) == 1
 
 
-async def test_neither_cancelled_jobs_nor_refreshes_are_told(http, vendor, clock, told):
+async def test_neither_cancelled_jobs_nor_refreshes_are_told(http, vendor, clock, called):
     vendor.hook = "http://hub.test/hooks/airbyte/token"
     vendor.begin("shop", "refresh")
     clock.advance(61)
@@ -192,4 +169,4 @@ async def test_neither_cancelled_jobs_nor_refreshes_are_told(http, vendor, clock
     vendor.begin("shop")
     clock.advance(61)
     await http.get(f"{V1}/jobs")
-    assert told == []
+    assert called == []

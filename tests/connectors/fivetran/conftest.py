@@ -6,12 +6,7 @@ import pytest
 from fivetran_jobs import a_job, connector
 
 from stackhub.contract.sandbox import Feed
-from stackhub.testing import Clock, open_on
-
-
-@pytest.fixture
-def clock():
-    return Clock()
+from stackhub.testing import open_on
 
 
 class Heard:

@@ -4,13 +4,11 @@ import base64
 import json
 
 import pytest
-from syncs import Account, Syncs, Waits
+from syncs import Hooks, Lists, Probes, Syncs, Waits, filled
 
 import stackhub_fivetran
-from stackhub.contract.sandbox import Feed, SyncVendor
 from stackhub.testing import (
     CatalogContract,
-    Clock,
     Delivery,
     ProbeContract,
     VendorJobsContract,
@@ -22,20 +20,12 @@ from stackhub_fivetran.hooks import sign
 from stackhub_fivetran.sandbox import FakeFivetran
 
 connector = stackhub_fivetran.connector
-
-
-@pytest.fixture
-def clock():
-    return Clock()
+NAME = "source_{}"
 
 
 @pytest.fixture
 def vendor(clock):
-    played = connector.sandbox(clock.world())
-    played.page = 2
-    for number in range(5):
-        played.add(Feed(id=f"id_{number}", name=f"source_{number}", seconds=60))
-    return played
+    return filled(connector.sandbox(clock.world()), NAME, "id_{}")
 
 
 @pytest.fixture
@@ -95,29 +85,15 @@ class TestWait(Waits, WaitContract):
     connector, connection = connector, "source_3"
 
 
-class TestCatalog(CatalogContract):
-    lists = r"/v1/connections$"
-
-    @pytest.fixture
-    def catalog(self, account):
-        return account
-
-    @pytest.fixture
-    def names(self):
-        return {f"source_{number}" for number in range(5)}
+class TestCatalog(Lists, CatalogContract):
+    lists, named = r"/v1/connections$", NAME
 
 
-class TestProbe(Account, ProbeContract):
-    @pytest.fixture
-    def probe(self, account):
-        return account
+class TestProbe(Probes, ProbeContract):
+    pass
 
 
-class TestWebhook(WebhookContract):
-    @pytest.fixture
-    def webhook(self, account):
-        return account
-
+class TestWebhook(Hooks, WebhookContract):
     @pytest.fixture
     async def closed(self, vendor):
         async with open_on(connector, vendor) as opened:
@@ -137,6 +113,5 @@ class TestWebhook(WebhookContract):
         return Delivery(headers={signed_in: sign(secrets[2], body)}, body=body)
 
 
-def test_the_played_fivetran_is_a_vendor_of_syncs(vendor):
-    assert isinstance(vendor, SyncVendor)
+def test_what_is_played_is_a_fivetran(vendor):
     assert isinstance(vendor, FakeFivetran)

@@ -8,7 +8,7 @@ import pytest
 
 import stackhub_fivetran
 from stackhub.contract.sandbox import Ends, Feed, Turn
-from stackhub.testing import Clock, vendor_transport
+from stackhub.testing import vendor_transport
 from stackhub_fivetran.hooks import SIGNED_IN, sign
 
 connector = stackhub_fivetran.connector
@@ -16,30 +16,8 @@ VERSION = {"Accept": "application/json;version=2"}
 
 
 @pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def landed():
-    return []
-
-
-@pytest.fixture
-def called():
-    return []
-
-
-@pytest.fixture
-def vendor(clock, landed, called):
-    def land(name, connection):
-        landed.append((name, connection))
-        return 1
-
-    async def call(url, headers, body):
-        called.append((url, dict(headers), body))
-
-    played = connector.sandbox(clock.world(land=land, call=call))
+def vendor(world):
+    played = connector.sandbox(world)
     for number in range(5):
         played.add(Feed(id=f"id_{number}", name=f"source_{number}", seconds=60, schema="raw", tables=("orders",)))
     return played

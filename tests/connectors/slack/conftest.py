@@ -2,16 +2,11 @@
 
 import pytest
 
-from stackhub.testing import Clock, a_context, open_on, settings_from
+from stackhub.testing import a_context, open_on, settings_from
 from stackhub_slack import connector
 from stackhub_slack.sandbox import SlackVendor
 
 URL = "http://vendor.test"
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 @pytest.fixture
