@@ -31,7 +31,7 @@ from stackhub.sandbox import demo_directory
 from stackhub.sandbox.mount import Stage, open_stage
 from stackhub.sandbox.mount import serve as play
 from stackhub.sandbox.shop import FEEDS, Shop
-from stackhub.server.app import make
+from stackhub.server.doors import make
 from stackhub.server.listen import served
 from stackhub.server.places import bind_port, bound_socket
 from stackhub.server.redact import Redactor

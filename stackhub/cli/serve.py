@@ -4,6 +4,7 @@ First SIGTERM or SIGINT: start nothing more, finish what is being committed, lea
 STACKHUB_GRACE. A second one: exit at once; what was committed is safe. SIGHUP: read the configuration again.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -30,7 +31,7 @@ from stackhub.config.read import Configuration, fingerprint_directory, read
 from stackhub.config.settings import HubSettings
 from stackhub.engine.engine import Engine, attend
 from stackhub.errors import ConfigError, StoreUnavailable, StoreUnusable
-from stackhub.server.app import Doors, make
+from stackhub.server.doors import Doors, Late, make
 from stackhub.server.listen import served
 from stackhub.server.places import SOCKET, bind_port, bound_socket
 from stackhub.server.redact import Redactor
@@ -205,6 +206,7 @@ async def _tended(engine: Engine, doors: Doors, reloader: Reloader, supervisor: 
 
     await ceased(engine, "the configuration is good again")
     async with anyio.create_task_group() as group:
+        group.start_soon(_arrived, doors.app)
         group.start_soon(reloader.watch, supervisor.reloading, lambda: supervisor.ready(status()))
         group.start_soon(doors.metrics.watch_loop)
         group.start_soon(supervisor.watched, alive)
@@ -215,6 +217,11 @@ async def _tended(engine: Engine, doors: Doors, reloader: Reloader, supervisor: 
         engine.lanes.stop_claiming()
         engine.board.crier.cry()  # whoever waits for news gets what there is
         group.cancel_scope.cancel()
+
+
+async def _arrived(app: Late) -> None:
+    await app.there()
+    gc.freeze()  # like all that was imported before: see `doing.serve`
 
 
 def _patience(grace: timedelta) -> float:

@@ -1,10 +1,9 @@
-"""The app: routes, what refusals look like, and what stands before them.
+"""The app: routes, and what refusals look like.
 
 Every error is `{"error": "..."}`; what nobody foresaw is logged and answered 500 without a word of it.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -18,35 +17,22 @@ from starlette.types import ASGIApp
 import stackhub
 from stackhub.engine.engine import Engine
 from stackhub.errors import Refused, StoreUnavailable
-from stackhub.server import asking, health, hooks, reading
-from stackhub.server.guard import Guard
+from stackhub.server import asking, front, hooks, reading
 from stackhub.server.metrics import Metrics
-from stackhub.server.redact import Redactor
 
 log = structlog.get_logger()
 LISTED = 5  # faults of one request
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Doors:
-    """One app behind two doors: ``outside`` for the port, ``inside`` for the Unix socket, which asks for no token."""
-
-    outside: ASGIApp
-    inside: ASGIApp
-    metrics: Metrics
-
-
 def make(
     engine: Engine,
+    metrics: Metrics,
     *,
-    reload: Callable[[], Awaitable[str]] | None = None,
-    leaving: Callable[[], bool] = lambda: False,
-    redactor: Redactor | None = None,
-) -> Doors:
-    """Put the app together. ``reload`` returns why the configuration was refused, "" when it is in force.
-
-    ``leaving`` says that the hub is about to go, so nothing is waited for any more.
-    """
+    reload: Callable[[], Awaitable[str]] | None,
+    leaving: Callable[[], bool],
+    hide: Callable[[str], str],
+) -> ASGIApp:
+    """Put the app together; see `doors.make`."""
     app = FastAPI(
         title="stackhub",
         version=stackhub.__version__,
@@ -56,29 +42,22 @@ def make(
         redoc_url=None,
         redirect_slashes=False,
     )
-    metrics = Metrics(engine.clock, engine.board.runs())
-    engine.board.on_moved.append(metrics.moved)
     app.state.engine = engine
     app.state.reload = reload
     app.state.leaving = leaving
-    app.state.hide = redactor or Redactor(engine.in_force.configuration.secrets)
+    app.state.hide = hide
     app.state.metrics = metrics
     app.state.keys = anyio.Lock()
     app.include_router(reading.router, prefix="/api/v1")
     app.include_router(asking.router, prefix="/api/v1")
     app.include_router(hooks.router)
-    app.include_router(health.router)
+    app.include_router(front.router)
     app.add_exception_handler(HTTPException, _told)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(StoreUnavailable, _away)
     app.add_exception_handler(Exception, _unforeseen)
-
-    def token() -> str | None:
-        secret = engine.in_force.configuration.hub.api_token
-        return secret.get_secret_value() if secret is not None else None
-
-    return Doors(outside=Guard(app, token), inside=Guard(app, token, trusted=True), metrics=metrics)
+    return app
 
 
 async def _told(_: Request, err: Exception) -> JSONResponse:

@@ -1,48 +1,41 @@
-"""Whether the hub lives, whether it is to be relied on, its numbers. Without a token they answer, and name nothing."""
+"""Whether the hub lives, and whether it is to be relied on: answered before the API has been imported."""
 
-from typing import cast
+from collections.abc import Callable
+from typing import Final
 
-from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from stackhub.server.finding import TheEngine
-from stackhub.server.guard import NAMED
-from stackhub.server.metrics import CONTENT_TYPE, Metrics
-from stackhub.server.views import View
+from stackhub.engine.engine import Engine
+from stackhub.server.guard import NAMED, SAFE
 
-router = APIRouter(include_in_schema=False)
-
-
-@router.get("/livez")
-async def live() -> View:
-    """Answer: a process that cannot is to be restarted."""
-    return {"status": "ok"}
+LIVE: Final = "/livez"
+READY: Final = "/readyz"
 
 
-@router.get("/readyz")
-async def ready(request: Request, engine: TheEngine) -> JSONResponse:
-    """Say whether the loop, the store and the outboxes keep up; 503 when not, why only to who may know."""
-    reason = engine.unready()
-    if not reason:
-        return JSONResponse({"status": "ok"})
-    told = reason if request.scope.get(NAMED) else "not ready: the reason is told to who shows the token"
-    return JSONResponse({"error": request.app.state.hide(told)}, 503)
+class Probes:
+    """Stands before an app and answers the two probes itself. Without a token they name nothing."""
 
+    def __init__(self, app: ASGIApp, engine: Engine, hide: Callable[[str], str]) -> None:
+        self._app = app
+        self._engine = engine
+        self._hide = hide
 
-@router.get("/metrics")
-async def metrics(request: Request, engine: TheEngine) -> Response:
-    """Give the numbers for Prometheus; see docs/metrics.md."""
-    kept = cast("Metrics", request.app.state.metrics)
-    text = await kept.text(engine, named=bool(request.scope.get(NAMED)))
-    return Response(text, media_type=CONTENT_TYPE)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a probe, or pass a request on."""
+        if scope["path"] not in {LIVE, READY}:
+            await self._app(scope, receive, send)
+        elif scope["method"] not in SAFE:
+            refusal = JSONResponse({"error": "Method Not Allowed"}, 405, {"allow": ", ".join(sorted(SAFE))})
+            await refusal(scope, receive, send)
+        else:
+            answer = JSONResponse({"status": "ok"}) if scope["path"] == LIVE else self._ready(scope)
+            await answer(scope, receive, send)
 
-
-@router.get("/")
-async def root() -> PlainTextResponse:
-    """Say where things are."""
-    return PlainTextResponse(
-        "stackhub\n\n"
-        "The API is at /api/v1, described by /api/openapi.json. With STACKHUB_API_TOKEN set, send\n"
-        "Authorization: Bearer <token>.\n\n"
-        "/livez  /readyz  /metrics  /hooks/<instance>\n"
-    )
+    def _ready(self, scope: Scope) -> JSONResponse:
+        """Say whether the loop, the store and the outboxes keep up; 503 when not, why only to who may know."""
+        reason = self._engine.unready()
+        if not reason:
+            return JSONResponse({"status": "ok"})
+        told = reason if scope.get(NAMED) else "not ready: the reason is told to who shows the token"
+        return JSONResponse({"error": self._hide(told)}, 503)

@@ -30,7 +30,7 @@ from stackhub.contract import (
     StartIs,
 )
 from stackhub.engine.engine import Engine, attend
-from stackhub.server.app import Doors, make
+from stackhub.server.doors import Doors, make
 from stackhub.store.store import open_store
 
 TOKEN = "correct-horse-battery-staple"

@@ -5,11 +5,15 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
+import anyio
+import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from server.ground import TOKEN, grounds
 
 from stackhub.contract import Outcome
+from stackhub.server.doors import Late
+from stackhub.server.health import Probes
 
 
 @dataclass
@@ -132,3 +136,34 @@ async def test_the_list_of_names_is_the_documented_one(guarded):
         text = (await client.get("/metrics", headers=BEARER)).text
     given = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE stackhub_")}
     assert given == documented
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+async def test_a_probe_is_answered_while_the_api_is_still_being_made(ground, path):
+    async def app(scope, receive, send):
+        raise AssertionError(scope["path"])
+
+    transport = httpx.ASGITransport(Probes(app, ground.engine, str))
+    ground.engine.beat = ground.engine.clock.now()
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        assert (await client.get(path)).status_code == 200
+        assert (await client.head(path)).status_code == 200
+        wrong = await client.post(path)
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, HEAD")
+
+
+async def test_the_api_is_made_once_however_many_ask_for_it():
+    made = []
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    late = Late(lambda: made.append(1) or app)
+    async with (
+        httpx.AsyncClient(transport=httpx.ASGITransport(late), base_url="http://localhost") as client,
+        anyio.create_task_group() as group,
+    ):
+        for _ in range(5):
+            group.start_soon(client.get, "/")
+    assert made == [1]
