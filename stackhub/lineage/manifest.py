@@ -1,4 +1,4 @@
-"""Reads dbt's ``manifest.json``: versions 11 and 12, of dbt v1 and v2. Only what is needed is decoded.
+"""Reads dbt's ``manifest.json``: version 12, of dbt v1 (1.11) and v2 (2.0.0-alpha.4). Only what is needed is decoded.
 
 11 MB of 4,700 nodes take some 20 ms so, a tenth of what decoding all of it takes; call it from a thread all the same.
 """
