@@ -71,7 +71,7 @@ class PlayedJobs:
     async def prepare(self, job: Any) -> Mapping[str, Any]:
         def look() -> dict[str, Any]:
             landed = self.account.landed(subject(job.options))
-            return {"last": len(self.account.jobs), "mark": landed.ended if landed else 0}
+            return {"last": self.account.newest, "mark": landed.ended if landed else 0}
 
         return await self._call("prepare", subject(job.options), look)
 

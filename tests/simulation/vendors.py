@@ -7,6 +7,7 @@ die, or sleep, at any point between. What goes wrong with it is planned in the s
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import dropwhile
 from typing import Any
 
 import anyio
@@ -96,6 +97,7 @@ class Account:
     town: "Town"
     name: str
     jobs: list[VendorJob] = field(default_factory=list)
+    forgotten: int = 0  # jobs before these
     calls: list[Call] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
     alone: tuple[datetime, int] | None = None  # until when, and which life heard that
@@ -104,7 +106,7 @@ class Account:
     def begin(self, what: str, key: str, operation: str, turn: Turn | None = None) -> VendorJob:
         """Let a job begin; how it goes is written."""
         job = VendorJob(
-            id=len(self.jobs) + 1,
+            id=self.newest + 1,
             what=what,
             key=key,
             operation=operation,
@@ -151,9 +153,22 @@ class Account:
                 job.end = Finished(outcome=Outcome.CANCELLED, note="somebody stopped it there")
         job.ended = job.ended or self.town.tick()
 
+    @property
+    def newest(self) -> int:
+        """Return the id of the last job that began, 0 before the first."""
+        return self.forgotten + len(self.jobs)
+
+    def forget(self, since: datetime) -> None:
+        """Forget the jobs that are over and began before then, and every request: what is long past is in no list."""
+        self.calls.clear()
+        self.told.clear()
+        kept = list(dropwhile(lambda job: not job.running and job.began_at < since, self.jobs))
+        self.forgotten, self.jobs = self.newest - len(kept), kept
+
     def find(self, job_id: Any) -> VendorJob | None:
         """Return a job by its id."""
-        return self.jobs[job_id - 1] if isinstance(job_id, int) and 0 < job_id <= len(self.jobs) else None
+        known = isinstance(job_id, int) and self.forgotten < job_id <= self.newest
+        return self.jobs[job_id - self.forgotten - 1] if known else None
 
     def running(self, what: str) -> VendorJob | None:
         """Return the job of something that goes on now."""
