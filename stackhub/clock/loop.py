@@ -80,6 +80,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         Whatever its `finally` blocks attempt must have no effect by then: that is up to the ports they would have it
         through. Nothing else happens on this loop any more.
         """
+        held = list(self._tasks.values())  # one that was never begun is held by its turn alone
         self._closed = True
         self._ready.clear()
         self._timers.clear()
@@ -91,6 +92,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                     for _, task in sorted(self._tasks.items(), reverse=True):
                         _end(self, task, end)
                 forget(self._tasks.values())
+                held.clear()
         finally:
             _set_running_loop(None)
         self._ready.clear()
