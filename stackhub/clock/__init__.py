@@ -22,6 +22,10 @@ class Clock(Protocol):
         """Return seconds that only grow, sleep of the machine included."""
         ...
 
+    def between_looks(self, seconds: float) -> float:
+        """Return after how long a loop looks again which nothing has woken, and which would after so many seconds."""
+        ...
+
 
 class WallClock:
     """The machine's clocks."""
@@ -33,6 +37,10 @@ class WallClock:
     def since_boot(self) -> float:
         """Return CLOCK_BOOTTIME, which a suspended machine does not stop."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def between_looks(self, seconds: float) -> float:
+        """Return the same: this is how often loops should look."""
+        return seconds
 
 
 class Believed:
@@ -58,6 +66,10 @@ class Believed:
     def since_boot(self) -> float:
         """Return seconds that only grow."""
         return self._clock.since_boot()
+
+    def between_looks(self, seconds: float) -> float:
+        """Return what the clock beneath says."""
+        return self._clock.between_looks(seconds)
 
     def believe(self) -> timedelta:
         """Believe the wall clock as it stands; return by how much it has jumped, zero where it has not."""

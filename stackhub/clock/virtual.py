@@ -13,6 +13,7 @@ class TimeLine:
     def __init__(self, start: datetime = EPOCH) -> None:
         self.start = start
         self.seconds = 0.0
+        self.looks = 0.0  # seconds between looks of loops that nothing wakes, at least
 
     @property
     def now(self) -> datetime:
@@ -42,6 +43,10 @@ class VirtualClock:
     def since_boot(self) -> float:
         """Return seconds that only grow."""
         return BOOTED + self._line.seconds
+
+    def between_looks(self, seconds: float) -> float:
+        """Return more where looks shall be seldom: what is known to be due wakes a loop all the same."""
+        return max(seconds, self._line.looks)
 
     def set_wall(self, to: datetime) -> None:
         """Set the wall clock, as a person does, or a time server."""

@@ -44,7 +44,7 @@ class Abreast:
             StoreUnusable: a newer stackhub has changed the tables so that this one may not work on them any more.
         """
         while True:
-            await self.bell.wait(LOOK)
+            await self.bell.wait(self.clock.between_looks(LOOK))
             await self.store.read(queries.check_reader)
             await self.look()
 

@@ -352,5 +352,5 @@ def _over(open_run: OpenRun, command: Command, *, again: bool) -> Sequence[Order
 async def watch_inbox(commands: Commands, every: float = 5.0) -> None:
     """Obey, until cancelled, what others put into the store's inbox."""
     while True:
-        await anyio.sleep(every)
+        await anyio.sleep(commands.clock.between_looks(every))
         await commands.obey_kept()

@@ -76,8 +76,9 @@ class Deadlines:
                     except LostLane:  # whoever keeps the time now judges it
                         self._tenure.drop(TIME)
                 continue
-            wait = LOOK if following is None else (following - now).total_seconds()
-            await self.bell.wait(min(wait, LOOK))
+            look = self._clock.between_looks(LOOK)
+            wait = look if following is None else (following - now).total_seconds()
+            await self.bell.wait(min(wait, look))
 
     async def judge(self, due: OpenDeadline) -> None:
         """Say whether one deadline was met; a missed one is told in the same transaction."""

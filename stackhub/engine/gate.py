@@ -124,7 +124,7 @@ class LaneGate:
         """Take a token, once there is one."""
         async with self._queue:
             while (missing := 1 - self.tokens) > 0:  # noqa: ASYNC110 - time itself is the event
-                await anyio.sleep(min(max(missing / self._rate, BLINK), NAP))
+                await anyio.sleep(min(max(missing / self._rate, BLINK), self._clock.between_looks(NAP)))
             self._tokens -= 1
 
     def rest(self) -> timedelta:

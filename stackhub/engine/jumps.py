@@ -69,7 +69,7 @@ class Jumps:
             if by:
                 await self._tell(by)
                 beat()
-            await self.bell.wait(PULSE)
+            await self.bell.wait(self._clock.between_looks(PULSE))
 
     async def _tell(self, by: timedelta) -> None:
         ours = frozenset(self._ours())

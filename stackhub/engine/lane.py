@@ -89,12 +89,12 @@ class Lane:
         steps = [step for step in self.board.steps(self.instance) if step.state is not StepState.WAITING]
         if not steps or self.leaving or self.gate.lost:
             self._next_sweep = self._next_sweep if steps else None
-            return IDLE
+            return self.clock.between_looks(IDLE)
         if self.gate.lapsed and not self.standby:
-            return NAP
+            return self._nap
         held = self._held_until(now)
         if held is not None:
-            return min(max((held - now).total_seconds(), 0.0), NAP)
+            return min(max((held - now).total_seconds(), 0.0), self._nap)
         here = [step for step in steps if self.hosts.here(step, standby=self.standby)]
         for step in () if self.standby or len(here) == len(steps) else steps:
             self._miss(group, step)
@@ -105,7 +105,11 @@ class Lane:
         sweep = self._sweep(group, here, now)
         wakes += self._starts(group, idle, steps, now)
         waits = [(wake - now).total_seconds() for wake in wakes if wake is not None]
-        return max(0.0, min([*waits, sweep, NAP]))
+        return max(0.0, min([*waits, sweep, self._nap]))
+
+    @property
+    def _nap(self) -> float:
+        return self.clock.between_looks(NAP)
 
     def _held_until(self, now: datetime) -> datetime | None:
         rest = self.gate.rest()
@@ -130,7 +134,7 @@ class Lane:
                 self._begin(group, self._start, step)
                 return 1.0
             self._attend(group, step, now)
-        return NAP
+        return self._nap
 
     def _attend(self, group: TaskGroup, step: Step, now: datetime) -> datetime | None:
         """Begin what one step needs by itself, and say when it needs it next."""
@@ -190,11 +194,11 @@ class Lane:
         boot = self.clock.since_boot()
         if not running:
             self._next_sweep = None
-            return NAP
+            return self._nap
         if self._next_sweep is None:
             self._next_sweep = boot + self.limits.first_look.total_seconds()
         if SWEEP in self.busy:
-            return NAP  # its end rings
+            return self._nap  # its end rings
         if boot >= self._next_sweep:
             self.busy.begin(SWEEP)
             self._swept_at = now

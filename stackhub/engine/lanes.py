@@ -58,7 +58,7 @@ class Lanes:
         """Close what is not needed any more, stand in for what is gone, and try again what could not be opened."""
         tried = self._place.clock.since_boot()
         while True:
-            await self.bell.wait(LOOK)
+            await self.bell.wait(self._place.clock.between_looks(LOOK))
             async with self._turn:
                 await self._hand_over()
                 await self._tidy()

@@ -108,10 +108,11 @@ class Outbox:
         self._begun = set(self.busy.keys())  # what is read of these may be told already when it has been read
         due, following, self.undelivered = await self.store.read(partial(look, instance=self.instance, now=now))
         self._read = [waiting for waiting in due if waiting.order not in self._begun]
+        most = self.clock.between_looks(LOOK)
         if self._resting():
-            return min(rest or LOOK, LOOK)
+            return min(rest or most, most)
         self._begin(group)
-        return LOOK if following is None else min(max((following - now).total_seconds(), 0.0), LOOK)
+        return most if following is None else min(max((following - now).total_seconds(), 0.0), most)
 
     def _resting(self) -> bool:
         """Say whether nothing may be begun now."""

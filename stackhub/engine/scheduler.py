@@ -74,7 +74,7 @@ class Scheduler:
                         self._tenure.drop(TIME)
             now = self._clock.now()
             waits = [(at - now).total_seconds() for s in self._schedules if (at := self._awake(s)) is not None]
-            await self.bell.wait(max(0.0, min([*waits, LOOK])))
+            await self.bell.wait(max(0.0, min([*waits, self._clock.between_looks(LOOK)])))
 
     def _awake(self, scheduled: Scheduled) -> datetime | None:
         known = self._in_force.active(scheduled.pipeline)

@@ -97,11 +97,12 @@ async def open_store(
     lock: bool = True,
     migrate: bool | None = None,
     writer: MakesWriter = Writer,
+    engine: Callable[[str], sa.Engine] = database.engine,
 ) -> AsyncIterator[Store]:
     """Open the database, making or migrating it: for one hub in a state directory, and one on a file.
 
     ``migrate`` says whether older tables may be brought up to date; None: those of a file, which no other hub works on.
-    ``writer`` makes what commits; the loop's executor does whatever else blocks.
+    ``writer`` makes what commits, ``engine`` what connects to a URL; the loop's executor does whatever else blocks.
 
     Raises:
         StoreUnusable: another hub holds it, it is no stackhub database, or one of a newer version.
@@ -111,7 +112,7 @@ async def open_store(
     with ExitStack() as held:
         for path in _locks(url, state) if lock else ():
             held.callback(HubLock.take(path).release)
-        made = await in_thread(_open, url, written_by, may)
+        made = await in_thread(_open, engine, url, written_by, may)
         held.callback(made.dispose)
         writes = writer(made, asyncio.get_running_loop())
         try:
@@ -128,8 +129,13 @@ def _locks(url: str, state: Path) -> list[Path]:
     return [state / "hub.lock", *([path.with_name(f"{path.name}.lock")] if path is not None and elsewhere else [])]
 
 
-def _open(url: str, written_by: str, migrate: bool) -> sa.Engine:  # noqa: FBT001 - called through a thread
-    made = database.engine(url)
+def _open(
+    engine: Callable[[str], sa.Engine],
+    url: str,
+    written_by: str,
+    migrate: bool,  # noqa: FBT001 - called through a thread
+) -> sa.Engine:
+    made = engine(url)
     try:
         schema.prepare(made, written_by, migrate=migrate)
     except BaseException:

@@ -28,6 +28,9 @@ class Clocks:
         self.boot += stopped.total_seconds()
         return self.boot
 
+    def between_looks(self, seconds):
+        return seconds
+
     def pass_time(self, by, *, wall=timedelta()):
         self.wall += by + wall
         self.boot += by.total_seconds()

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 import structlog
 from simulation.ground import Ground, ground
 from simulation.stories import STORIES, Story
-from simulation.universe import Life, thrifty
+from simulation.universe import Life
 
 AFTER = (0.0, 3.0, 40.0)  # seconds until the next hub comes, in turn
 REST = timedelta(seconds=1)
@@ -88,7 +88,7 @@ def tell(story: Story, *, only: str = "", leave: bool = False, twice: bool = Fal
 @contextmanager
 def prepared(story: Story) -> Iterator[Ground]:
     """Make the ground of a story: a hub has been there, and somebody has asked for something since."""
-    with ground() as on, thrifty():
+    with ground() as on:
         story.furnish(on)
         life = on.hub()
         on.universe.run_while(lambda: not life.up)

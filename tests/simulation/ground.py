@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
 
@@ -58,7 +58,10 @@ class Ground:
         """Begin anew where `save` was: another universe, vendors that remember nothing, the same configuration."""
         for life in list(self.universe.lives):
             life.kill()
-        self.universe = Universe(self.universe.seed, self.universe.clock.now())
+        old = self.universe
+        self.universe = Universe(
+            old.seed, old.clock.now(), looks=timedelta(seconds=old.line.looks), engines=old.engines
+        )
         self.house.clock = self.house.world.clock = self.universe.clock
         self.house.world.accounts.clear()
         self.house.world.tally = self.house.world.stuck = 0
@@ -98,10 +101,10 @@ class Ground:
 
 
 @contextmanager
-def ground(seed: int = 0, start: datetime = MONDAY) -> Iterator[Ground]:
+def ground(seed: int = 0, start: datetime = MONDAY, *, looks: timedelta = timedelta()) -> Iterator[Ground]:
     """Make a universe with nothing in it."""
     with tempfile.TemporaryDirectory(dir=MEMORY if os.access(MEMORY, os.W_OK) else None) as root:
-        universe = Universe(seed, start)
+        universe = Universe(seed, start, looks=looks)
         made = Ground(universe, House(Path(root), clock=universe.clock))
         made.state.mkdir(mode=0o700)
         made.database.write_bytes(_empty())

@@ -10,7 +10,6 @@ from functools import partial
 import structlog
 from engine.far_end import FAILED, Lost, Stuck
 from simulation.ground import MONDAY, dumped, ground
-from simulation.universe import thrifty, unhurried
 
 from stackhub.contract import Pending, Unavailable
 
@@ -79,7 +78,7 @@ def happen(on, rng) -> None:
 
 def history(seed: int) -> list[str]:
     """Return all that came of it."""
-    with ground(seed) as on, unhurried(timedelta(minutes=2)), thrifty():
+    with ground(seed, looks=timedelta(minutes=2)) as on:
         on.house.instances("tap", "mill", "bell", "horn")
         for pipeline in PIPELINES:
             on.house.pipeline(pipeline)

@@ -10,7 +10,7 @@ import pytest
 import structlog
 from engine.far_end import FAILED
 from simulation.ground import MONDAY, dumped, ground
-from simulation.universe import Fell, unhurried
+from simulation.universe import Fell
 
 from stackhub.errors import Refused
 
@@ -32,7 +32,7 @@ def logged():
 
 @pytest.fixture
 def on():
-    with ground() as made, unhurried(timedelta(minutes=1)):
+    with ground(looks=timedelta(minutes=1)) as made:
         made.house.instances("mill", "bell").write("tap.env", "TAP_LOOK=30\n").pipeline(LINE)
         yield made
 
@@ -163,12 +163,12 @@ def test_an_edit_comes_into_force(on):
 
 def test_events_happen_when_they_are_due_and_long_waits_cost_little(on):
     seen = []
-    with unhurried(timedelta(hours=1)):
-        life = up(on)
-        on["mill"].outcomes["all"].append(FAILED)
-        for hours in (30, 10, 20):
-            on.universe.at(timedelta(hours=hours), lambda hours=hours: seen.append((hours, on.universe.clock.now())))
-        steps = life.steps
-        on.universe.run_until(timedelta(days=7))
+    on.universe.line.looks = 3600.0
+    life = up(on)
+    on["mill"].outcomes["all"].append(FAILED)
+    for hours in (30, 10, 20):
+        on.universe.at(timedelta(hours=hours), lambda hours=hours: seen.append((hours, on.universe.clock.now())))
+    steps = life.steps
+    on.universe.run_until(timedelta(days=7))
     assert seen == [(hours, MONDAY + timedelta(hours=hours)) for hours in (10, 20, 30)]
     assert life.steps - steps < 10_000

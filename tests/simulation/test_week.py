@@ -1,10 +1,7 @@
 """The real connectors in front of their fake vendors, on virtual time: a day of a few pipelines, and a hub that dies."""
 
-from datetime import timedelta
-
 import pytest
 import structlog
-from simulation.universe import thrifty, unhurried
 from simulation.week import furnish, live, sandboxed
 
 PIPELINES = 6
@@ -17,7 +14,7 @@ def logged():
 
 
 def test_a_day_of_real_connectors_has_one_sync_for_each_step_and_one_message_for_each_incident():
-    with sandboxed(3) as on, unhurried(timedelta(minutes=10)), thrifty():
+    with sandboxed(3) as on:
         furnish(on, PIPELINES)
         live(on, days=1.2)
         ask = on.ground.ask

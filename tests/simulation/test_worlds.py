@@ -13,7 +13,7 @@ from simulation.dice import roll
 from simulation.oracle import Violation
 from simulation.shrink import shrink
 from simulation.spec import Spec, read
-from simulation.world import World, ground, live, paced
+from simulation.world import World, ground, live
 
 from stackhub.engine.incidents import Incidents
 from stackhub.errors import ConfigError
@@ -61,7 +61,7 @@ def test_all_holds_where_it_once_did_not(seed):
 
 
 def history(spec) -> str:
-    with ground() as root, paced(spec.looks):
+    with ground() as root:
         world = World(spec, root)
         try:
             world.run()

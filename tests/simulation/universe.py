@@ -30,16 +30,15 @@ A hub is `open_store` and `attend` on an event loop of its own, over a real SQLi
 What the world does to vendors and people is synchronous code on plain objects. Real connectors are given a transport:
 ``universe.hub(..., transport=lambda instance: httpx.ASGITransport(app))``.
 
-Long histories: ``with unhurried(timedelta(minutes=5)):`` lets idle loops look less often than production's do. What is
-known to be due wakes them in time all the same; only a clock that was set is noticed later.
-Many lives on one file: ``with thrifty():``.
+Long histories: ``Universe(..., looks=timedelta(minutes=5))`` lets idle loops look less often than production's do. What
+is known to be due wakes them in time all the same; only a clock that was set is noticed later.
+Many universes on one file: ``Universe(..., engines=...)``, which they share.
 """
 
 import asyncio
 import heapq
 import random
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
@@ -47,70 +46,32 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import sqlalchemy as sa
 from simulation.guard import Killed, guarded
+from simulation.thrift import Engines
 
 from stackhub.clock.loop import VirtualLoop
 from stackhub.clock.virtual import TimeLine, VirtualClock
 from stackhub.config.read import Configuration
-from stackhub.engine import commands, deadlines, jumps, lane, lanes, outbox, scheduler
 from stackhub.engine.engine import Engine, attend
 from stackhub.errors import StackhubError
 from stackhub.model.ids import Ids
-from stackhub.store import database
 from stackhub.store.inline import InlineWriter
 from stackhub.store.store import Store, open_store
 
-LOOKING = (commands, deadlines, jumps, lane, lanes, outbox, scheduler)  # modules of loops that look every so often
 SPINS = 200_000  # callbacks at one instant: beyond that, somebody goes round and round
-
-
-@contextmanager
-def unhurried(look: timedelta) -> Iterator[None]:
-    """Let idle loops look less often."""
-    seconds = look.total_seconds()
-    modules = [(one, name) for one in LOOKING for name in ("LOOK", "PULSE", "IDLE", "NAP") if hasattr(one, name)]
-    kept = [(one, name, getattr(one, name)) for one, name in modules]
-    defaults = commands.watch_inbox.__defaults__
-    for module, name, _ in kept:
-        setattr(module, name, seconds)
-    commands.watch_inbox.__defaults__ = (seconds,)
-    try:
-        yield
-    finally:
-        for module, name, value in kept:
-            setattr(module, name, value)
-        commands.watch_inbox.__defaults__ = defaults
-
-
-@contextmanager
-def thrifty() -> Iterator[None]:
-    """Let lives on one database share its engine, and so the statements that it has compiled."""
-    made: dict[str, sa.Engine] = {}
-    plain = database.engine
-
-    def engine(url: str) -> sa.Engine:
-        found = made[url] = made.get(url) or plain(url)
-        for listener in list(found.dialect.dispatch.do_connect):  # each opening adds its own
-            sa.event.remove(found, "do_connect", listener)
-        return found
-
-    database.engine = engine
-    try:
-        yield
-    finally:
-        database.engine = plain
-        for one in made.values():
-            one.dispose()
 
 
 class Universe:
     """Everything there is, on one time line."""
 
-    def __init__(self, seed: int, start: datetime) -> None:
+    def __init__(
+        self, seed: int, start: datetime, *, looks: timedelta = timedelta(), engines: Engines | None = None
+    ) -> None:
         self.seed = seed
         self.rng = random.Random(f"universe {seed}")
         self.line = TimeLine(start)
+        self.line.looks = looks.total_seconds()
+        self.engines = engines or Engines()
         self.clock = VirtualClock(self.line)  # the true time
         self.lives: list[Life] = []  # of hubs that are not dead
         self.born = 0
@@ -316,7 +277,14 @@ class Life:
             raise Killed(where)
 
     async def _live(self, configuration: Configuration) -> None:
-        made = open_store(self.url, self.state, written_by="simulation", lock=self.lock, writer=self._make_writer)
+        made = open_store(
+            self.url,
+            self.state,
+            written_by="simulation",
+            lock=self.lock,
+            writer=self._make_writer,
+            engine=self.universe.engines,
+        )
         async with made as self.store:
             living = attend(
                 guarded(configuration, self),

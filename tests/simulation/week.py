@@ -15,7 +15,6 @@ import anyio
 import httpx
 import structlog
 from simulation.ground import MONDAY, Ground, ground
-from simulation.universe import thrifty, unhurried
 
 from stackhub import registry
 from stackhub.contract.sandbox import Breaks, Ends, FakeVendor, Fault, Feed, Turn, World
@@ -23,6 +22,7 @@ from stackhub.sandbox.mount import Stage
 
 VENDORS = ("fivetran", "airbyte", "slack", "pagerduty")
 URL = "http://vendors"
+LOOKS = timedelta(minutes=10)
 FAILS = 7  # every so manyth sync of a pipeline that is not well
 PIPELINE = """
 pipeline: p{nth:02}
@@ -68,7 +68,7 @@ def reach(on: Sandboxed) -> None:
 @contextmanager
 def sandboxed(seed: int = 0) -> Iterator[Sandboxed]:
     """Make a ground with fake vendors, and an instance for each."""
-    with ground(seed) as on:
+    with ground(seed, looks=LOOKS) as on:
         made = played(on, seed)
         reach(made)
         yield made
@@ -121,7 +121,7 @@ def main(arguments: list[str]) -> None:
     """Live through it and say how long it took."""
     structlog.configure(processors=[_drop])
     pipelines, days = int(arguments[0]) if arguments else 50, float(arguments[1]) if arguments[1:] else 7.0
-    with sandboxed(1) as on, unhurried(timedelta(minutes=10)), thrifty():
+    with sandboxed(1) as on:
         furnish(on, pipelines)
         wall, cpu = time.perf_counter(), time.process_time()
         print(*live(on, days), sep="\n")

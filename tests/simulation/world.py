@@ -3,13 +3,14 @@
 import os
 import random
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
+from itertools import count
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,11 @@ from simulation.people import COMMANDS, Crowd, Desk
 from simulation.players import NAMES, Played, connectors
 from simulation.spec import HubEvent, Person, Spec
 from simulation.stage import RealVendors
-from simulation.universe import Life, Universe, thrifty
+from simulation.thrift import Engines
+from simulation.universe import Life, Universe
 from simulation.vendors import Town
 
 from stackhub.clock.loop import VirtualLoop
-from stackhub.engine import commands
 from stackhub.errors import ConfigError
 from stackhub.server.reloading import ceased, observed
 from stackhub.store.inline import InlineWriter
@@ -37,7 +38,7 @@ SELDOM = 20  # events between looks at tables into which no hub says that it has
 SLICE = timedelta(minutes=20, seconds=7)  # no time at which something is due every day
 QUIET = 900.0  # seconds between looks, then
 PATIENCE = timedelta(hours=60)  # in which all must have come to rest
-LOOKS = ("LOOK", "NAP", "IDLE", "PULSE")  # what the engine calls the seconds between looks
+ENGINES = Engines()  # of all worlds of this process
 
 
 @dataclass
@@ -51,23 +52,6 @@ class Told:
     calls: int
     messages: int
     runs: int
-
-
-@contextmanager
-def paced(seconds: float) -> Iterator[None]:
-    """Let loops that nothing wakes look less often than they do: what they see is the same, and an hour costs less."""
-    engine = [module for name, module in sorted(sys.modules.items()) if name.startswith("stackhub.engine.")]
-    kept = [(module, name, getattr(module, name)) for module in engine for name in LOOKS if hasattr(module, name)]
-    inbox = commands.watch_inbox.__defaults__
-    try:
-        for module, name, usual in kept:
-            setattr(module, name, max(seconds, usual))
-        commands.watch_inbox.__defaults__ = (seconds,)
-        yield
-    finally:
-        for module, name, usual in kept:
-            setattr(module, name, usual)
-        commands.watch_inbox.__defaults__ = inbox
 
 
 @cache
@@ -87,10 +71,22 @@ def _writer(made: Any, loop: Any) -> InlineWriter:
     return InlineWriter(made, loop, mark="template")
 
 
+@cache
+def _place(process: int) -> Path:
+    """Make a directory that lasts as long as this process, in memory where the machine has such a place."""
+    made = Path(tempfile.mkdtemp(prefix="stackhub-worlds-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None))
+    Finalize(None, shutil.rmtree, (made, True), exitpriority=0)  # a pool's process hears of no `atexit`
+    return made
+
+
 @contextmanager
 def ground() -> Iterator[Path]:
-    """Make a directory for one world, in memory where the machine has such a place."""
-    made = Path(tempfile.mkdtemp(prefix="stackhub-world-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None))
+    """Make a directory for one world: the same for one after another, so that they can share what is compiled."""
+    for nth in count():
+        made = _place(os.getpid()) / f"world-{nth}"
+        with suppress(FileExistsError):
+            made.mkdir(mode=0o700)
+            break
     try:
         yield made
     finally:
@@ -102,7 +98,7 @@ class World:
 
     def __init__(self, spec: Spec, root: Path) -> None:
         self.spec, self.root = spec, root
-        self.universe = Universe(spec.seed, spec.begins)
+        self.universe = Universe(spec.seed, spec.begins, looks=timedelta(seconds=spec.looks), engines=ENGINES)
         self.town = Town(spec, lambda: self.universe.line.now, self.universe.at)
         self.life: Life | None = None
         self.wrong_by = timedelta()
@@ -157,9 +153,9 @@ class World:
             at(timedelta(seconds=other.at), lambda o=other: self.town[o.instance].begin(o.what, "", "sync", o.turn))
         self._begin()
         self.universe.run_until(spec.lasts, self.look)
-        with paced(max(spec.looks, QUIET)):
-            self._make_well()
-            self._come_to_rest()
+        self.universe.line.looks = max(spec.looks, QUIET)
+        self._make_well()
+        self._come_to_rest()
         return self._told()
 
     def look(self) -> None:
@@ -346,7 +342,7 @@ def live(spec: Spec, *, prepare: Callable[[World], object] = lambda _: None) -> 
         AssertionError: an invariant does not hold, or a hub fell. ConfigError: no hub can begin with such a spec.
     """
     random.seed(spec.seed)
-    with ground() as root, paced(spec.looks), thrifty():
+    with ground() as root:
         world = World(spec, root)
         try:
             prepare(world)
