@@ -16,6 +16,7 @@ from stackhub.decide.incident import Voice
 from stackhub.engine.abreast import Abreast
 from stackhub.engine.births import Births
 from stackhub.engine.board import Board
+from stackhub.engine.catalog import Catalogue
 from stackhub.engine.commands import Commands
 from stackhub.engine.deadlines import Deadlines
 from stackhub.engine.hosts import Hosts
@@ -63,6 +64,7 @@ async def assembled(
     tenure = Tenure(store, clock, mine or ids.name(), lease=None if alone else configuration.hub.lease)
     scheduler = Scheduler(store, board, births, in_force, clock, tenure)
     work = Work(store, in_force, environ)
+    catalogue = Catalogue(store=store, incidents=incidents, clock=clock)
     place = Place(
         store=store,
         board=board,
@@ -76,8 +78,10 @@ async def assembled(
         contact=contact,
         tenure=tenure,
         hosts=hosts,
+        catalogue=catalogue,
     )
     lanes = Lanes(place, group)
+    catalogue.ring = lanes.ring_outboxes
     around = Surroundings(
         tenure=tenure,
         hosts=hosts,
@@ -124,6 +128,7 @@ async def assembled(
         scheduler=scheduler,
         deadlines=deadlines,
         lanes=lanes,
+        catalogue=catalogue,
         tenure=tenure,
         abreast=abreast,
         commands=commands,

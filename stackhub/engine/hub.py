@@ -12,6 +12,7 @@ from stackhub.clock import Clock
 from stackhub.config.read import Configuration
 from stackhub.engine.abreast import Abreast
 from stackhub.engine.board import Board
+from stackhub.engine.catalog import Catalogue
 from stackhub.engine.commands import Commands
 from stackhub.engine.deadlines import Deadlines
 from stackhub.engine.incidents import UNDELIVERED, Incidents
@@ -37,6 +38,7 @@ class Engine:
     scheduler: Scheduler
     deadlines: Deadlines
     lanes: Lanes
+    catalogue: Catalogue
     tenure: Tenure
     abreast: Abreast
     commands: Commands
@@ -59,6 +61,7 @@ class Engine:
         self.revision = applied.revision
         await self.scheduler.load()
         await self.lanes.bring_to(configuration.instances)
+        await self.catalogue.forget(self.lanes.open)
         self.board.refresh()
         await self._close_retired()
         self.refused = ""

@@ -79,6 +79,13 @@ class Lanes:
         if held is not None and held.lane is not None:
             held.lane.bell.ring()
 
+    def look_now(self, name: str) -> None:
+        """Look at an account at once, at its jobs and at what it holds."""
+        held = self.open.get(name)
+        for part in (held.lane, held.sweeper) if held is not None else ():
+            if part is not None:
+                part.look_now()
+
     def ring_outboxes(self) -> None:
         """Wake every notifier: there may be something to tell."""
         for held in self.open.values():
@@ -105,7 +112,7 @@ class Lanes:
     def stop_claiming(self) -> None:
         """Begin nothing more: the hub is leaving."""
         for held in self.open.values():
-            for part in (held.lane, held.outbox):
+            for part in (held.lane, held.outbox, held.sweeper):
                 if part is not None:
                     part.leaving = True
 
@@ -177,6 +184,8 @@ class Lanes:
                     group.start_soon(held.lane.run)
                 if held.outbox is not None:
                     group.start_soon(held.outbox.run)
+                if held.sweeper is not None:
+                    group.start_soon(held.sweeper.run)
                 await held.leave.wait()
                 with anyio.move_on_after(LEAVE):
                     await _quiet(held)
@@ -242,6 +251,8 @@ async def _quiet(held: OpenInstance) -> None:
             group.start_soon(held.lane.leave)
         if held.outbox is not None:
             group.start_soon(held.outbox.leave)
+        if held.sweeper is not None:
+            group.start_soon(held.sweeper.leave)
 
 
 def _mail(connection: sa.Connection) -> set[str]:

@@ -13,10 +13,11 @@ import structlog
 
 from stackhub.clock import Clock
 from stackhub.config.instances import Instance
-from stackhub.contract import ConfigError, Context, Jobs, Limits, Notifier, Options
+from stackhub.contract import Catalog, ConfigError, Context, Jobs, Limits, Notifier, Options
 from stackhub.decide.circuit import Circuit
 from stackhub.engine.board import Board
-from stackhub.engine.edge import Edge
+from stackhub.engine.catalog import Catalogue, Sweeper
+from stackhub.engine.edge import Asking, Edge
 from stackhub.engine.gate import LaneGate
 from stackhub.engine.health import LaneHealth
 from stackhub.engine.hosts import Hosts
@@ -45,6 +46,7 @@ class OpenInstance:
     standby: bool = False  # another hub attends it: here it shows, hears webhooks, and asks after jobs of this host
     lane: Lane | None = None
     outbox: Outbox | None = None
+    sweeper: Sweeper | None = None
     leave: anyio.Event = field(default_factory=anyio.Event)
     left: anyio.Event = field(default_factory=anyio.Event)
 
@@ -70,6 +72,7 @@ class Place:
     contact: str
     tenure: Tenure
     hosts: Hosts
+    catalogue: Catalogue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +136,8 @@ async def opened(
             holder.append(held.lane)
         if isinstance(connector, Notifier) and (instance.notifies or held.shut) and not standby:
             held.outbox = _outbox(place, held, connector, limits, ring_outboxes)
+        if isinstance(connector, Catalog) and not standby:
+            held.sweeper = _sweeper(place, held, connector)
         if was.mended and not held.shut and health.circuit.open:
             health.mended()
             on_back(name)
@@ -186,6 +191,17 @@ def _lane(place: Place, held: OpenInstance, jobs: Jobs, limits: Limits) -> Lane:
         job=place.work.job,
         hosts=place.hosts,
         standby=held.standby,
+    )
+
+
+def _sweeper(place: Place, held: OpenInstance, connector: Catalog) -> Sweeper:
+    name = held.instance.name
+    return Sweeper(
+        instance=name,
+        connector=connector,
+        asking=Asking(instance=name, gate=held.gate, health=held.health),
+        catalogue=place.catalogue,
+        under=partial(place.tenure.under, name),
     )
 
 

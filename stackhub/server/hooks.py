@@ -42,6 +42,6 @@ async def hear(request: Request, instance: str, engine: TheEngine, path: str = "
     except Exception as err:  # a bug, but in a plugin, and from a stranger's bytes: it may cost this hook, not the hub
         log.exception("bug in a connector", instance=instance, verb="receive")
         raise HTTPException(400, "this cannot be read") from err
-    if hints and held.lane is not None:
-        held.lane.look_now()
+    if hints:
+        engine.lanes.look_now(instance)
     return {"heard": len(hints)}

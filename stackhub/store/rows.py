@@ -93,8 +93,8 @@ def node_kept(run: str, task: str, attempt: int, node: Node) -> Op:
     return Op(tx.NODE, {"run": run, "task": task, "id": node.id, "attempt": attempt, "data": dump(node)})
 
 
-def landed(instance: str, landing: Landing, run: str, now: datetime) -> Op:
-    """Keep a landing; one already known stays as it is."""
+def landed(instance: str, landing: Landing, run: str | None, now: datetime) -> Op:
+    """Keep a landing; one already known stays as it is. ``run`` None: nobody's here, it was seen in a listing."""
     return Op(
         tx.LANDING,
         {

@@ -187,6 +187,8 @@ landing = sa.Table(
     _text("run", null=True),
     sa.Column("rows", sa.BigInteger, nullable=True),
 )
+landing_newest = sa.Index("landing_newest", landing.c.instance, landing.c.connection, landing.c.ended_at)
+connection = sa.Table("connection", metadata, _text("instance", key=True), _id(), _text("data"))
 consumed = sa.Table(
     "consumed",
     metadata,

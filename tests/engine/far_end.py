@@ -6,12 +6,12 @@ it answers: ``account.will("start", Unsure("cut"))`` for the next start, `Lost` 
 """
 
 from collections import defaultdict, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import anyio
 
-from stackhub.contract import Finished, Outcome, Unsure
+from stackhub.contract import Connection, Finished, Health, Landing, Outcome, Unsure
 
 OK = Finished(outcome=Outcome.OK)
 FAILED = Finished(outcome=Outcome.FAILED, note="it broke", retryable=False)
@@ -91,6 +91,7 @@ class Account:
         self.gated = False  # calls pass the hub's gate, as those of a connector that uses `wire` do
         self.opened = 0
         self.will_not_open: BaseException | None = None
+        self.holds: dict[str, Connection] = {}  # what it lists, by id; a job that lands is shown there
         self._script: dict[tuple[str, str], deque] = defaultdict(deque)
 
     def will(self, verb, *reactions, what=""):
@@ -100,6 +101,19 @@ class Account:
 
     def count(self, verb, what=None):
         return sum(call.verb == verb and what in (None, call.what) for call in self.calls)
+
+    def has(self, *ids, **facts) -> None:
+        """Let it hold connections, or change what it says of those it holds."""
+        for id_ in ids:
+            before = self.holds.get(id_, Connection(id=id_, name=id_, health=Health.OK))
+            self.holds[id_] = replace(before, **facts)
+
+    def land(self, id_, rows=None) -> Landing:
+        """Let a connection land, by its vendor's own schedule."""
+        landing = Landing(connection=id_, mark=f"{self.world.tick():06}", ended_at=self.world.clock.now(), rows=rows)
+        if id_ in self.holds:
+            self.has(id_, last=landing)
+        return landing
 
     def job(self, what) -> VendorJob:
         """Return the newest job of something."""

@@ -185,6 +185,8 @@ class Hub:
         for held in lanes.open.values():
             if held.lane is not None:
                 held.lane.bell.ring()
+            if held.sweeper is not None:
+                held.sweeper.bell.ring()
         if not all_of_them:
             return
         lanes.ring_outboxes()
@@ -216,7 +218,7 @@ class Hub:
         held = self.engine.lanes.open.values()
         if any(one.gate._queue.locked() for one in held):
             return True
-        calls = sum(len(part.busy) for one in held for part in (one.lane, one.outbox) if part)
+        calls = sum(len(part.busy) for one in held for part in (one.lane, one.outbox, one.sweeper) if part)
         decisions = any(slot.busy for slot in self.engine.board._slots.values())
         return calls <= self.house.world.stuck and not decisions
 

@@ -13,7 +13,6 @@ from stackhub.contract import (
     Absent,
     Finished,
     Found,
-    Landing,
     Missing,
     Operation,
     Outcome,
@@ -83,10 +82,11 @@ class PlayedJobs:
         if job.end is None:
             job.end = OK
         if job.end.ok and job.end.landing is None and self.operations["sync"].role is Role.EXTRACT:
-            at = self.account.world.clock.now()
-            landing = Landing(connection=job.what, mark=f"{self.account.world.tick():06}", ended_at=at)
-            job.end = Finished(outcome=Outcome.OK, landing=landing)
+            job.end = Finished(outcome=Outcome.OK, landing=self.account.land(job.what))
         return job.end
+
+    async def connections(self):
+        return await self.account.call("connections", "", lambda: list(self.account.holds.values()))
 
     async def find(self, job, baseline, key):
         def look():

@@ -143,6 +143,13 @@ def upgrade() -> None:
         sa.Column("run", sa.Text, nullable=True),
         sa.Column("rows", sa.BigInteger, nullable=True),
     )
+    op.create_index("landing_newest", "landing", ["instance", "connection", "ended_at"])
+    op.create_table(
+        "connection",
+        sa.Column("instance", sa.Text, primary_key=True),
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("data", sa.Text, nullable=False),
+    )
     op.create_table(
         "consumed",
         sa.Column("pipeline", sa.Text, primary_key=True),
