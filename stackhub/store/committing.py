@@ -12,19 +12,20 @@ import structlog
 from sqlalchemy import exc
 
 from stackhub.errors import LostLane, StackhubError, StaleRun, StoreUnavailable
+from stackhub.store import exchange
 from stackhub.store import tables as t
 from stackhub.store import transaction as tx
 from stackhub.store.compiled import Compiled
+from stackhub.store.exchange import Count, Exchange
 from stackhub.store.faults import away, collided, cut, words
 from stackhub.store.seal import Seal
-from stackhub.store.transaction import Op, Statement, Transaction
+from stackhub.store.transaction import TELL, Op, Statement, Transaction
 from stackhub.store.work import Apply, Call, Outcome, Work
 
 T = TypeVar("T")
 log = structlog.get_logger()
 GROUP: Final = 512  # transactions in one commit, at most
 NEWS: Final = frozenset({tx.RUN, tx.RUN_MOVED, tx.INCIDENT_OPENED, tx.INCIDENT_MOVED, tx.OUTBOX, tx.SCHEDULE_MOVED})
-TELL: Final = sa.text("SELECT pg_notify('stackhub', :name)")
 SILENCE: Final = 15.0  # seconds without an answer after which the database is said to be ailing
 
 
@@ -135,17 +136,20 @@ class Committer:
         if kept is not None:  # the COMMIT before the database went away did come through
             return kept
         transaction = connection.begin()
+        said = exchange.begin(connection, self._compiled)
         try:
             match part:
                 case [Call(work=work)]:
                     results: Sequence[Any] = [work(connection)]
                 case _:
                     group = [item.transaction for item in part if isinstance(item, Apply)]
-                    _check_lanes(connection, self._compiled, group)
-                    _execute(connection, self._compiled, (op for one in group for op in one.ops))
+                    _check_lanes(said, group)
+                    _execute(said, (op for one in group for op in one.ops))
                     results = [None] * len(group)
-            _say(connection, part, self.name)
-            self._seal.put(connection, self._compiled, results)
+            if connection.dialect.name == "postgresql" and any(map(_is_news, part)):
+                said.execute(TELL, [{"name": self.name}])
+            self._seal.put(connection, said, results)
+            said.finish()
             self._point("before COMMIT")
         except BaseException:
             self._seal.lift()
@@ -229,26 +233,26 @@ def _told(err: Exception) -> Exception:
             return err
 
 
-def _check_lanes(connection: sa.Connection, compiled: Compiled, group: Sequence[Transaction]) -> None:
+def _check_lanes(said: Exchange, group: Sequence[Transaction]) -> None:
     held: dict[str, int] = {}
     for one in group:
         for instance, epoch in one.lanes.items():
             if held.setdefault(instance, epoch) != epoch:
                 raise _Conflict(LostLane(f"lane {instance}: epoch {epoch} is over"))
-    if not held:
-        return
-    now = {row.instance: row.epoch for row in compiled.ask(connection, _epochs, list(held))}
-    for instance, epoch in held.items():
-        if now.get(instance) != epoch:
-            raise _Conflict(LostLane(f"lane {instance}: epoch {epoch} is over, now it is {now.get(instance)}"))
+
+    def ours(found: Sequence[Sequence[Any]]) -> None:
+        now = {instance: epoch for instance, epoch in found}  # noqa: C416 - rows of a driver, of which dict() takes none
+        for instance, epoch in held.items():
+            if now.get(instance) != epoch:
+                raise _Conflict(LostLane(f"lane {instance}: epoch {epoch} is over, now it is {now.get(instance)}"))
+
+    if held:
+        said.ask(_epochs, list(held), ours)
 
 
-def _say(connection: sa.Connection, part: Sequence[Work], name: str) -> None:
-    """Tell other hubs on a PostgreSQL that there is something to look at, once it is committed."""
-    if connection.dialect.name != "postgresql":
-        return
-    if any(isinstance(item, Call) or any(op.statement in NEWS for op in item.transaction.ops) for item in part):
-        connection.execute(TELL, {"name": name})
+def _is_news(item: Work) -> bool:
+    """Say whether other hubs on the database should look, once this is committed."""
+    return isinstance(item, Call) or any(op.statement in NEWS for op in item.transaction.ops)
 
 
 def _epochs(instances: Sequence[sa.BindParameter[str]]) -> sa.Select[tuple[str, int]]:
@@ -258,11 +262,22 @@ def _epochs(instances: Sequence[sa.BindParameter[str]]) -> sa.Select[tuple[str, 
     )
 
 
-def _execute(connection: sa.Connection, compiled: Compiled, ops: Iterable[Op]) -> None:
+def _execute(said: Exchange, ops: Iterable[Op]) -> None:
     rows: dict[Statement, list[Any]] = {}
     for statement, row in ops:
         rows.setdefault(statement, []).append(row)
     for statement in sorted(rows, key=lambda statement: statement.rank):
-        touched = compiled.execute(connection, statement, rows[statement])
-        if statement.conflict is not None and touched != len(rows[statement]):
-            raise _Conflict(statement.conflict(f"{touched} of {len(rows[statement])} rows were as expected"))
+        said.execute(statement, rows[statement], _touches(statement, len(rows[statement])))
+
+
+def _touches(statement: Statement, expected: int) -> Count | None:
+    """Return who hears how many rows a statement touched: a row that it did not find is a conflict."""
+    conflict = statement.conflict
+    if conflict is None:
+        return None
+
+    def counted(touched: int) -> None:
+        if touched != expected:
+            raise _Conflict(conflict(f"{touched} of {expected} rows were as expected"))
+
+    return counted

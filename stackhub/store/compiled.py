@@ -14,7 +14,6 @@ import sqlalchemy as sa
 
 from stackhub.store.transaction import Shape, Statement
 
-COUNTED: Final = {"preserve_rowcount": True}  # psycopg's count of inserted rows is dropped otherwise
 SIZES: Final = (256, 64, 16, 4)  # rows of one statement of SQLite: few texts, so that its cache of plans holds them all
 Row: TypeAlias = Mapping[str, Any]
 Question: TypeAlias = Callable[[Sequence[sa.BindParameter[Any]]], sa.Select[Any]]
@@ -31,48 +30,44 @@ class Compiled:
         self._many: dict[tuple[Statement, int], str] = {}
         self._asked: dict[tuple[Question, int], tuple[str, _Arranged]] = {}
 
-    def execute(self, connection: sa.Connection, statement: Statement, rows: Sequence[Row]) -> int:
-        """Carry a statement out for each row; return how many rows of the table it touched."""
-        touched, left = 0, rows
-        if statement.shape is not None and self._dialect.name == "postgresql":
+    def said(self, statement: Statement, rows: Sequence[Row]) -> list[tuple[str, Any]]:
+        """Return the texts that carry a statement out for each row, with their values: a list of many is one by one."""
+        if statement.shape is None:
+            return [self._each(statement, rows)]
+        if self._dialect.name == "postgresql":
             columns = zip(*map(itemgetter(*statement.shape.names), rows), strict=True)
-            said = self._said(statement, statement.shape, 0)
-            return _counted(connection, said, tuple([list(column) for column in columns]))
-        if statement.shape is not None:
-            arranged = itemgetter(*statement.shape.names)
-            for size, part in _parts(rows):
-                values = tuple(chain.from_iterable(map(arranged, part)))
-                touched += _counted(connection, self._said(statement, statement.shape, size), values)
-            left = rows[len(rows) - len(rows) % SIZES[-1] :]
-        return touched + self._each(connection, statement, left) if left else touched
+            return [(self._many_of(statement, statement.shape, 0), tuple([list(column) for column in columns]))]
+        texts: list[tuple[str, Any]] = []
+        arranged = itemgetter(*statement.shape.names)
+        for size, part in _parts(rows):
+            values = tuple(chain.from_iterable(map(arranged, part)))
+            texts.append((self._many_of(statement, statement.shape, size), values))
+        left = rows[len(rows) - len(rows) % SIZES[-1] :]
+        return [*texts, self._each(statement, left)] if left else texts
 
-    def ask(self, connection: sa.Connection, question: Question, values: Sequence[Any]) -> Sequence[sa.Row[Any]]:
-        """Return what a query finds for these values."""
+    def asked(self, question: Question, values: Sequence[Any]) -> tuple[str, Any]:
+        """Return the text of a query for these values, and them as the driver wants them."""
         names = [f"v{nth}" for nth in range(len(values))]
         found = self._asked.get((question, len(values)))
         if found is None:
             query = question([sa.bindparam(name, type_=sa.Text) for name in names])
             found = self._asked[question, len(values)] = _compiled(query, names, self._dialect)
         sql, arranged = found
-        return connection.exec_driver_sql(sql, arranged(dict(zip(names, values, strict=True)))).all()
+        return sql, arranged(dict(zip(names, values, strict=True)))
 
-    def _each(self, connection: sa.Connection, statement: Statement, rows: Sequence[Row]) -> int:
+    def _each(self, statement: Statement, rows: Sequence[Row]) -> tuple[str, Any]:
         columns = statement.shape.names if statement.shape else tuple(rows[0])
         found = self._one.get((statement, columns))
         if found is None:
             found = self._one[statement, columns] = _compiled(statement.sql, columns, self._dialect)
         sql, arranged = found
-        return _counted(connection, sql, [arranged(row) for row in rows])
+        return sql, [arranged(row) for row in rows]
 
-    def _said(self, statement: Statement, shape: Shape, size: int) -> str:
+    def _many_of(self, statement: Statement, shape: Shape, size: int) -> str:
         found = self._many.get((statement, size))
         if found is None:
             found = self._many[statement, size] = _for_many(shape, size, self._dialect)
         return found
-
-
-def _counted(connection: sa.Connection, sql: str, values: Any) -> int:
-    return connection.exec_driver_sql(sql, values, execution_options=COUNTED).rowcount
 
 
 def _parts(rows: Sequence[Row]) -> Iterator[tuple[int, Sequence[Row]]]:

@@ -13,8 +13,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from stackhub.store import tables as t
-from stackhub.store.compiled import Compiled
 from stackhub.store.database import NAME
+from stackhub.store.exchange import Exchange
 from stackhub.store.transaction import META
 
 PREFIX: Final = "commit:"
@@ -54,13 +54,13 @@ class Seal:
                 connection.execute(END_OTHERS, name)
                 connection.execute(NAME_SESSION, name)
 
-    def put(self, connection: sa.Connection, compiled: Compiled, results: Sequence[Any]) -> None:
+    def put(self, connection: sa.Connection, said: Exchange, results: Sequence[Any]) -> None:
         """Mark a transaction that is about to be committed."""
         if not self._serial:
             self._clear_away(connection)
         self._serial += 1
         mark = f"{self._serial}:{self._now():.0f}"
-        compiled.execute(connection, META, [{"key": self.key, "value": mark}])
+        said.execute(META, [{"key": self.key, "value": mark}])
         self._open = mark, results
 
     def lift(self) -> None:

@@ -131,3 +131,4 @@ LANE: Final = _keep_first(t.lane, ("instance",))
 LANE_RESTS: Final = _update(t.lane, ("instance",), ("not_before",), exactly=False)
 LANE_CIRCUIT: Final = _update(t.lane, ("instance",), ("circuit",), exactly=False)
 META: Final = _upsert(t.meta, ("key",))
+TELL: Final = _text("SELECT pg_notify('stackhub', :name)")  # PostgreSQL: to other hubs, once it is committed

@@ -11,6 +11,7 @@ from sqlalchemy import event, exc
 from store.ground import count, line, new_run, opened, store_at, texts
 from store.proxy import line_to
 
+from stackhub.store import exchange
 from stackhub.store import tables as t
 from stackhub.store import transaction as tx
 from stackhub.store.committing import Committer
@@ -29,6 +30,12 @@ async def apply_both(store):
     with anyio.fail_after(30):
         for future in futures:
             await future, "no conflict with itself"
+
+
+def put(seal, connection, results):
+    said = exchange.begin(connection, Compiled(connection.dialect))
+    seal.put(connection, said, results)
+    said.finish()
 
 
 async def ready(store):
@@ -75,7 +82,7 @@ async def test_what_another_writer_commits_meanwhile_proves_nothing_about_ours(s
 
     def commit_too():
         with other.begin() as connection:
-            Seal().put(connection, Compiled(other.dialect), [])
+            put(Seal(), connection, [])
 
     cuts = cutting((await ready(store)).engine, came_through=True, meanwhile=commit_too)
     await apply_both(store)
@@ -176,7 +183,7 @@ def test_reading_back_waits_for_a_commit_that_is_still_under_way(postgres, serve
     engine, seal, found = opened(server_url), Seal(), []
     busy = engine.connect()
     transaction = busy.begin()
-    seal.put(busy, Compiled(engine.dialect), ["result"])
+    put(seal, busy, ["result"])
 
     def read_back():
         with engine.connect() as connection:

@@ -128,6 +128,14 @@ def replace_lanes(transaction, lanes):
     return transaction
 
 
+async def test_a_lost_lane_is_told_before_what_the_database_says_of_the_same_rows(store):
+    await store.apply(new_run("R1")[1])
+    late = new_run("R1")[1]
+    late.lanes["fivetran"] = 3
+    with pytest.raises(LostLane, match="fivetran"):
+        await store.apply(late)
+
+
 async def test_two_epochs_of_one_lane_in_a_group_fail_only_the_older(store):
     await store.call(lambda c: lanes.take(c, ["fivetran"], "me", T0, lease=None))
     await store.call(lambda c: lanes.take(c, ["fivetran"], "you", T0, lease=None))
