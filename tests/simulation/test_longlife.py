@@ -63,3 +63,20 @@ def test_a_far_end_forgets_what_is_long_past_and_nothing_else():
     assert tap.newest == 6
     assert tap.begin("c0", "key6", "sync").id == 7
     assert tap.find(7).key == "key6"
+
+
+@pytest.mark.parametrize(("a_week", "grows"), [(0, False), (12_000, True)])
+def test_memory_that_grows_a_little_each_week_is_told(a_week, grows):
+    found = [
+        longlife.Kept(week, {}, 10**6, 5, 1_300_000 + week * a_week + week % 5 * 10_000, 10**8) for week in range(1, 49)
+    ]
+    assert [line.partition(":")[0] for line in longlife.grown(found, 4)] == (["memory"] if grows else [])
+
+
+def test_memory_that_grows_within_one_life_is_told():
+    began = [max((death for death in (0, *longlife.DEATHS) if death < week), default=0) for week in range(1, 49)]
+    found = [
+        longlife.Kept(week, {}, 10**6, 5, 1_300_000 + (week - since) * 15_000, 10**8)
+        for week, since in enumerate(began, 1)
+    ]
+    assert [line.partition(":")[0] for line in longlife.grown(found, 4)] == ["memory"]
