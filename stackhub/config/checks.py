@@ -12,13 +12,13 @@ from stackhub.config.findings import Loc
 from stackhub.config.graph import cycles
 from stackhub.config.instances import Instances
 from stackhub.config.nearest import hint
-from stackhub.config.options import check_options
 from stackhub.config.page import Page
-from stackhub.config.pipeline_file import PipelineFile, RouteFile
+from stackhub.config.pipeline_file import PipelineFile
+from stackhub.config.routes import routes_of
 from stackhub.config.shape import shaped
 from stackhub.config.tasks import declare_tasks
 from stackhub.config.when import schedules, sla
-from stackhub.model.pipeline import OPENING, Pipeline, Route, Told
+from stackhub.model.pipeline import Pipeline
 
 _NOT_YET = frozenset({"landed", "file", "webhook", "api", "event"})
 
@@ -50,7 +50,7 @@ def declare(page: Page, instances: Instances, environ: Mapping[str, str], timezo
     declared.after = _after(file, page)
     planned = schedules(file, page, timezone)
     tasks, secrets = declare_tasks(file, page, instances, environ)
-    routes, more = _routes(file, page, instances, environ)
+    routes, more = routes_of(file, page, instances, environ)
     declared.secrets = [*secrets, *more]
     declared.pipeline = Pipeline(
         name=file.pipeline,
@@ -123,40 +123,3 @@ def _after(file: PipelineFile, page: Page) -> dict[str, Loc]:
         elif not one.model_extra and not page.document.holds((*loc, "pipeline")):
             page.wrong(loc, "needs a key: pipeline")
     return after
-
-
-def _routes(
-    file: PipelineFile,
-    page: Page,
-    instances: Instances,
-    environ: Mapping[str, str],
-) -> tuple[tuple[Route, ...] | None, list[str]]:
-    if file.alerts is None:
-        return None, []
-    routes: list[Route] = []
-    secrets: list[str] = []
-    for at, one in file.alerts.items():
-        loc: Loc = ("alerts", at)
-        place = page.document.place((*loc, "to"))
-        instance = instances.ask(one.to, place, page.before((*loc, "to")))
-        if instance is None:
-            continue
-        model = instance.connector.route
-        if model is None:
-            page.wrong((*loc, "to"), f"{one.to} tells nobody anything: it is no notifier")
-            continue
-        checked = check_options(model, one.model_extra or {}, environ, None)
-        secrets += checked.secrets
-        for fault in checked.faults:
-            page.fault(fault, loc)
-        routes.append(Route(to=one.to, on=_heard(one, loc, page), severity=one.severity, options=one.model_extra or {}))
-    return tuple(routes), secrets
-
-
-def _heard(one: RouteFile, loc: Loc, page: Page) -> frozenset[Told]:
-    if one.on is None:
-        return OPENING
-    heard = frozenset(one.on.values())
-    if not heard & OPENING:
-        page.wrong((*loc, "on"), f"lists nothing that opens an incident: {', '.join(sorted(OPENING))}")
-    return heard

@@ -41,6 +41,10 @@ def _one_or_more(written: Any) -> Any:
     return number(written)
 
 
+def _names(written: Any) -> Any:
+    return {0: written} if isinstance(written, str) else number(written)
+
+
 def _need(written: Any) -> Any:
     return {"task": written} if isinstance(written, str) else written
 
@@ -132,6 +136,14 @@ class RouteFile(BaseModel):
         | None
     ) = Field(default=None, description="what opens an incident here; what a route opened, it resolves")
     severity: Severity | None = Field(default=None, strict=False, description="in place of the incident's own")
+    owner: (
+        Annotated[
+            dict[int, Annotated[str, Field(min_length=1)]],
+            BeforeValidator(_names, json_schema_input_type=str | list[str]),
+        ]
+        | None
+    ) = Field(default=None, description="one or more: only what concerns them; by default everything")
+    renotify: Duration | None = Field(default=None, description="a reminder after so long without news, 5m or more")
 
 
 class PipelineFile(_Strict):

@@ -45,6 +45,7 @@ def failed(open_run: OpenRun, now: datetime, *, following: datetime | None, cont
         summary=_next(open_run, cause, following),
         facts=tuple(facts),
         links=_links(cause, run.id, contact),
+        owners=_owners(pipeline),
         run=run.id,
         covers=run.interval.end,
     )
@@ -78,6 +79,7 @@ def late(
         summary=f"The deadline was {stamp(at)}. It resolves itself when a run succeeds.",
         facts=(*facts, *((("Owner", pipeline.owner),) if pipeline.owner else ())),
         links=links,
+        owners=_owners(pipeline),
         run=open_run.run.id if open_run else "",
         covers=covers,
     )
@@ -96,6 +98,7 @@ def stalled(open_run: OpenRun, step: Step, now: datetime, *, contact: str) -> Fa
         summary="The step stays open and is asked after; nothing that needs it is started.",
         facts=(("Since", stamp(since)), ("Run", open_run.run.id)),
         links=_links(step, open_run.run.id, contact),
+        owners=_owners(pipeline),
         run=open_run.run.id,
         covers=open_run.run.interval.end,
     )
@@ -139,6 +142,10 @@ def undelivered(instance: str, lost: str, error: str, now: datetime) -> Facet:
 def trouble(title: str, error: str, summary: str, now: datetime) -> Facet:
     """Say that the hub itself has a problem."""
     return Facet(kind=Told.STALLED, since=now, severity=Severity.WARNING, title=title, error=error, summary=summary)
+
+
+def _owners(pipeline: Pipeline) -> tuple[str, ...]:
+    return (pipeline.owner,) if pipeline.owner else ()
 
 
 def listed(names: Sequence[str]) -> str:

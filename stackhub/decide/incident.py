@@ -1,49 +1,25 @@
 """What becomes of an incident, and which messages that takes. Pure.
 
 One problem is one incident: it opens with its first facet, is told again when what matters changes, and resolves when
-its last facet has ended. Each route hears in its own way:
-
-    live     the root message on every change (only the newest waits), and from the second on a line in its thread
-    plain    a message for every change
-    alarm    raised at first, again when it is worse or has another cause, taken back when it is over, and taken back
-             once more a lease later, since a late trigger may overtake the first
+its last facet has ended. What happens while it is muted is kept and not told; when the mute has ended it is, if it
+still lasts. Its end is told all the same, to those who know of it: that takes an alarm back. Whoever wants to is
+reminded of one that lasts. In which words each route hears: `message`; which route does: `routes`.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from hashlib import sha256
-from typing import Any, Final
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
 
-from stackhub.contract import Event, Fact, Link, Message, Part, Severity, Speaks
+from stackhub.contract import Event
+from stackhub.decide.facets import span
+from stackhub.decide.message import Post, Voice, message, posts, reminder
+from stackhub.decide.routes import Ear, RouteIn, ears, severity_at
 from stackhub.model.incident import Facet, Incident, Knows
 from stackhub.model.pipeline import Told
 
-ONCE_MORE: Final = timedelta(seconds=60)  # after a resolve: longer than any lease
-ORDER: Final = (Told.FAILED, Told.LATE, Told.STALLED, Told.AT_RISK)  # whose words head the message
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RouteIn:
-    """A route as the outbox needs it: whom, how he listens, to what."""
-
-    id: str
-    instance: str
-    speaks: Speaks
-    on: frozenset[Told]
-    severity: Severity | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Post:
-    """One message to write into the outbox."""
-
-    route: RouteIn
-    seq: int
-    part: Part
-    message: Message
-    due: datetime
+ORDER: Final = (Told.FAILED, Told.LATE, Told.STALLED, Told.UPSTREAM, Told.AT_RISK)  # whose words head the message
+RUNS: Final = 50  # that are remembered of one incident
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,15 +30,9 @@ class Change:
     posts: tuple[Post, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Voice:
-    """What every message of this installation carries."""
-
-    installation: str
-    source: str = "stackhub"
-
-
-def observe(incident: Incident, facet: Facet, routes: Sequence[RouteIn], voice: Voice, now: datetime) -> Change | None:
+def observe(
+    incident: Incident, facet: Facet, routes: Sequence[RouteIn], voice: Voice, now: datetime, *, muted: bool = False
+) -> Change | None:
     """Put a facet on an incident, new or open; None when nobody would learn anything from it."""
     old = incident.facets.get(facet.kind)
     if old is not None:
@@ -70,10 +40,15 @@ def observe(incident: Incident, facet: Facet, routes: Sequence[RouteIn], voice: 
         if facet == old:
             return None
     worst = max((incident.severity, facet.severity), key=lambda severity: severity.rank)
-    changed = replace(incident, facets={**incident.facets, facet.kind: facet}, severity=worst)
+    changed = replace(
+        incident,
+        facets={**incident.facets, facet.kind: facet},
+        severity=worst,
+        runs=incident.runs if not facet.run or facet.run in incident.runs else (*incident.runs, facet.run)[-RUNS:],
+    )
     event = Event.UPDATED if incident.routes else Event.OPENED
     entry = f"{facet.title}" if old is None else f"{facet.title} ({facet.summary})" if facet.summary else facet.title
-    return _tell(changed, routes, voice, now, event, entry)
+    return _kept(changed) if muted else _tell(changed, routes, voice, now, event, entry)
 
 
 def cease(
@@ -83,16 +58,48 @@ def cease(
     voice: Voice,
     now: datetime,
     why: str,
+    *,
+    muted: bool = False,
 ) -> Change | None:
     """End facets of an open incident; with the last one it resolves. ``routes`` are those it was told to."""
     left = {kind: facet for kind, facet in incident.facets.items() if kind not in kinds}
     if len(left) == len(incident.facets):
         return None
     if left:
+        changed = replace(incident, facets=left)
         ended = ", ".join(sorted(set(incident.facets) - set(left)))
-        return _tell(replace(incident, facets=left), routes, voice, now, Event.UPDATED, f"no longer {ended}: {why}")
+        entry = f"no longer {ended}: {why}"
+        return _kept(changed) if muted else _tell(changed, routes, voice, now, Event.UPDATED, entry)
     resolved = replace(incident, resolved_at=now, resolution=why)
     return _tell(resolved, routes, voice, now, Event.RESOLVED, why)
+
+
+def unmuted(incident: Incident, routes: Sequence[RouteIn], voice: Voice, now: datetime) -> Change | None:
+    """Tell what a mute has held back, now that it has ended; None where it has held back nothing that lasts."""
+    if not incident.untold or incident.resolved_at is not None:
+        return None
+    event = Event.UPDATED if incident.routes else Event.OPENED
+    return _tell(incident, routes, voice, now, event, f"{head(incident).title} (it was muted until now)")
+
+
+def remind(incident: Incident, routes: Sequence[RouteIn], voice: Voice, now: datetime) -> Change | None:
+    """Tell those routes that an incident lasts which have heard nothing of it for as long as they want to."""
+    due = [ear.route for ear in ears(incident, routes) if (at := _again(incident, ear)) is not None and at <= now]
+    if not due or incident.resolved_at is not None:
+        return None
+    incident = replace(incident, version=incident.version + 1, seq=incident.seq + 1)
+    facet, knows, made = head(incident), dict(incident.routes), []
+    for route in due:
+        known = knows[route.id]
+        told = message(incident, facet, voice, now, Event.UPDATED, known.severity, _also(incident, facet))
+        made.append(reminder(route, incident, told, f"{facet.title}, still, after {span(now - incident.opened_at)}"))
+        knows[route.id] = replace(known, told_at=now)
+    return Change(incident=replace(incident, routes=knows), posts=tuple(made))
+
+
+def reminded_at(incident: Incident, routes: Sequence[RouteIn]) -> datetime | None:
+    """Return when the next route is to be reminded, if nothing changes; None when none ever is."""
+    return min((at for ear in ears(incident, routes) if (at := _again(incident, ear)) is not None), default=None)
 
 
 def head(incident: Incident) -> Facet:
@@ -101,111 +108,44 @@ def head(incident: Incident) -> Facet:
     return incident.facets[kinds[0]]
 
 
-def dedup(installation: str, incident: str) -> str:
-    """Name an incident towards vendors: the same for all its messages, unlike any other installation's."""
-    return sha256(f"{installation}:{incident}".encode()).hexdigest()[:40]
+def _again(incident: Incident, ear: Ear) -> datetime | None:
+    known = incident.routes.get(ear.route.id)
+    if known is None or ear.route.renotify is None:
+        return None
+    return (known.told_at or incident.opened_at) + ear.route.renotify
 
 
-def message_key(incident: str, route: str, seq: int, part: Part) -> str:
-    """Name one message towards a vendor that can be searched for it."""
-    return f"{incident}.{seq}.{part.value}.{sha256(route.encode()).hexdigest()[:8]}"
+def _kept(incident: Incident) -> Change:
+    return Change(incident=replace(incident, version=incident.version + 1, untold=True), posts=())
+
+
+def _also(incident: Incident, facet: Facet) -> list[str]:
+    return [other.title for kind, other in sorted(incident.facets.items()) if kind != facet.kind]
 
 
 def _tell(
     incident: Incident, routes: Sequence[RouteIn], voice: Voice, now: datetime, event: Event, entry: str
 ) -> Change:
-    incident = replace(incident, version=incident.version + 1, seq=incident.seq + 1)
+    incident = replace(incident, version=incident.version + 1, seq=incident.seq + 1, untold=False)
     facet = head(incident)
+    cause = facet.cause or facet.title
     knows = dict(incident.routes)
-    posts: list[Post] = []
-    for route in (*_merged(incident, routes), *_left_behind(incident, routes)):
-        known = knows.get(route.id)
-        if known is None and (event is Event.RESOLVED or not route.on & set(incident.facets)):
+    made: list[Post] = []
+    for ear in ears(incident, routes):
+        route, known = ear.route, knows.get(ear.route.id)
+        if known is None and (event is Event.RESOLVED or not ear.hears):
             continue
-        severity = _severity(route, incident, known)
-        cause = facet.cause or facet.title
-        first = known is None
-        told = _message(incident, facet, voice, now, Event.OPENED if first else event, severity)
-        posts += _posts(route, incident, told, known, cause, entry, now)
+        severity = severity_at(route, incident, known)
+        happens = Event.OPENED if known is None else event
+        told = message(incident, facet, voice, now, happens, severity, _also(incident, facet))
+        new = posts(route, incident, told, known, cause, entry)
+        made += new
         knows[route.id] = Knows(
-            severity=severity, cause=cause, instance=route.instance, speaks=route.speaks, options=route.options
+            severity=severity,
+            cause=cause,
+            instance=route.instance,
+            speaks=route.speaks,
+            options=route.options,
+            told_at=now if new or known is None else known.told_at,
         )
-    return Change(incident=replace(incident, routes=knows), posts=tuple(posts))
-
-
-def _severity(route: RouteIn, incident: Incident, known: Knows | None) -> Severity:
-    """Return how bad a route is told it is: in its own words if it has any, and never less than it was told before."""
-    own = route.severity or incident.severity
-    return own if known is None or own.at_least(known.severity) else known.severity
-
-
-def _merged(incident: Incident, routes: Sequence[RouteIn]) -> list[RouteIn]:
-    """Make one route of several to the same place: it hears of all that any of them does, as the worst that applies."""
-    same: dict[str, list[RouteIn]] = {}
-    for route in routes:
-        same.setdefault(route.id, []).append(route)
-    merged = []
-    for found in same.values():
-        apply = [route for route in found if route.on & set(incident.facets)] or found
-        worst = max(apply, key=lambda route: (route.severity or incident.severity).rank)
-        merged.append(replace(worst, on=frozenset[Told]().union(*(route.on for route in found))))
-    return merged
-
-
-def _left_behind(incident: Incident, routes: Sequence[RouteIn]) -> list[RouteIn]:
-    """Return the routes that know of the incident and are not configured any more: they are told how it goes on."""
-    now = {route.id for route in routes}
-    return [
-        RouteIn(
-            id=name,
-            instance=known.instance,
-            speaks=Speaks(known.speaks),
-            on=frozenset(),
-            severity=known.severity,
-            options=known.options,
-        )
-        for name, known in incident.routes.items()
-        if name not in now
-    ]
-
-
-def _posts(
-    route: RouteIn, incident: Incident, told: Message, known: Knows | None, cause: str, entry: str, now: datetime
-) -> list[Post]:
-    root = Post(route=route, seq=incident.seq, part=Part.ROOT, message=told, due=now)
-    line = replace(told, part=Part.ENTRY, summary=entry)
-    match route.speaks:
-        case Speaks.LIVE:
-            return [root] if known is None else [root, replace(root, part=Part.ENTRY, message=line)]
-        case Speaks.PLAIN:
-            said = replace(told, part=Part.ENTRY) if known is None else line
-            return [replace(root, part=Part.ENTRY, message=said)]
-        case Speaks.ALARM if told.event is Event.RESOLVED:
-            return [root, replace(root, seq=incident.seq + 1, due=now + ONCE_MORE)]
-        case Speaks.ALARM:
-            worse = known is not None and told.severity.rank > known.severity.rank
-            return [root] if known is None or worse or known.cause != cause else []
-
-
-def _message(
-    incident: Incident, facet: Facet, voice: Voice, now: datetime, event: Event, severity: Severity
-) -> Message:
-    others = [other.title for kind, other in sorted(incident.facets.items()) if kind != facet.kind]
-    facts = [*facet.facts, *(("Also", title) for title in others)]
-    over = event is Event.RESOLVED
-    return Message(
-        incident=incident.id,
-        dedup=dedup(voice.installation, incident.id),
-        part=Part.ROOT,
-        event=event,
-        severity=severity,
-        title=facet.title,
-        summary=incident.resolution if over else facet.summary,
-        facts=tuple(Fact(label=label, text=text) for label, text in facts),
-        error=facet.error,
-        links=tuple(Link(text=text, url=url) for text, url in facet.links),
-        at=now,
-        since=incident.opened_at,
-        pipeline=incident.pipeline,
-        source=voice.source,
-    )
+    return Change(incident=replace(incident, routes=knows), posts=tuple(made))

@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup
 from stackhub.clock import Believed
 from stackhub.config.read import Configuration
 from stackhub.contract import in_thread
-from stackhub.decide.incident import Voice
+from stackhub.decide.message import Voice
 from stackhub.engine.abreast import Abreast
 from stackhub.engine.births import Births
 from stackhub.engine.board import Board
@@ -26,7 +26,9 @@ from stackhub.engine.inforce import InForce
 from stackhub.engine.jumps import Jumps, reckon
 from stackhub.engine.keeper import RunKeeper, Surroundings
 from stackhub.engine.lanes import Lanes
+from stackhub.engine.muting import Muting
 from stackhub.engine.opening import Place
+from stackhub.engine.reminders import Reminders
 from stackhub.engine.scheduler import Scheduler
 from stackhub.engine.tenure import Tenure
 from stackhub.engine.work import Work
@@ -106,6 +108,7 @@ async def assembled(
         ring=lanes.ring_outboxes,
     )
     board.on_moved.append(_ringer(board, lanes, deadlines, abreast))
+    reminders = Reminders(store, incidents, in_force, clock, tenure, ring=lanes.ring_outboxes)
     commands = Commands(
         store=store,
         board=board,
@@ -117,7 +120,9 @@ async def assembled(
         clock=clock,
         ids=ids,
         installation=installation,
+        muting=Muting(incidents=incidents, in_force=in_force, clock=clock, connections=lambda _: []),
         ring=lanes.ring_outboxes,
+        remind=reminders.bell.ring,
         look=anyio.lowlevel.checkpoint if alone else abreast.look,
     )
     engine = Engine(
@@ -127,13 +132,19 @@ async def assembled(
         in_force=in_force,
         scheduler=scheduler,
         deadlines=deadlines,
+        reminders=reminders,
         lanes=lanes,
         catalogue=catalogue,
         tenure=tenure,
         abreast=abreast,
         commands=commands,
         jumps=Jumps(
-            clock, store, board, tenure.epochs.keys, lanes.measures, partial(_ring_all, lanes, scheduler, deadlines)
+            clock,
+            store,
+            board,
+            tenure.epochs.keys,
+            lanes.measures,
+            partial(_ring_all, lanes, scheduler, deadlines, reminders),
         ),
         clock=clock,
         group=group,
@@ -186,9 +197,10 @@ def _ringer(
     return ring
 
 
-def _ring_all(lanes: Lanes, scheduler: Scheduler, deadlines: Deadlines) -> None:
+def _ring_all(lanes: Lanes, scheduler: Scheduler, deadlines: Deadlines, reminders: Reminders) -> None:
     for name in lanes.open:
         lanes.ring(name)
     lanes.ring_outboxes()
     scheduler.bell.ring()
     deadlines.bell.ring()
+    reminders.bell.ring()

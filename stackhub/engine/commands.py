@@ -16,16 +16,18 @@ import structlog
 from stackhub.clock import Clock
 from stackhub.contract import Event, Message, Part, Severity, Speaks
 from stackhub.decide import create
-from stackhub.decide.incident import Post, RouteIn, dedup
+from stackhub.decide.message import Post, dedup
+from stackhub.decide.routes import RouteIn
 from stackhub.decide.run import Cancel, Lost, Order, Skip
 from stackhub.engine.births import Births
 from stackhub.engine.board import Board
 from stackhub.engine.incidents import Incidents, posted
 from stackhub.engine.inforce import InForce
+from stackhub.engine.muting import Muting
 from stackhub.engine.scheduler import Scheduler
 from stackhub.engine.work import Work
 from stackhub.errors import LostLane, Refused, StaleRun
-from stackhub.model.codec import dump, load
+from stackhub.model.codec import dump, load, plain
 from stackhub.model.ids import Ids
 from stackhub.model.run import OpenRun, Trigger
 from stackhub.model.step import TERMINAL
@@ -39,7 +41,7 @@ from stackhub.store.transaction import Op, Transaction
 
 log = structlog.get_logger()
 OTHERS: Final = timedelta(seconds=30)  # that another hub may take to obey what it has kept, before it is done for it
-KINDS: Final = frozenset({"trigger", "cancel", "retry", "skip", "pause", "resume", "close", "test"})
+KINDS: Final = frozenset({"trigger", "cancel", "retry", "skip", "pause", "resume", "close", "test", "mute", "unmute"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +84,9 @@ class Commands:
     clock: Clock
     ids: Ids
     installation: str
+    muting: Muting
     ring: Callable[[], None]  # wakes the outboxes
+    remind: Callable[[], None]  # tells at once what a mute had held back
     look: Callable[[], Awaitable[None]]  # takes over what other hubs have committed
     _turn: anyio.Lock = field(default_factory=anyio.Lock)  # one is obeyed at a time, so none is obeyed twice
 
@@ -133,6 +137,8 @@ class Commands:
             "resume": self._resume,
             "close": self._close,
             "test": self._test,
+            "mute": self._mute,
+            "unmute": self._unmute,
         }
         if command.kind not in verbs:  # kept by another version
             raise Refused(f"unknown command {command.kind!r}")
@@ -325,6 +331,28 @@ class Commands:
             over = replace(live, event=Event.RESOLVED, summary="The test is over.")
             posts.append(Post(route=route, seq=2, part=over.part, message=over, due=now))
         return [posted(self.ids.make(now), command.id, post, now) for post in posts]
+
+    async def _mute(self, command: Command) -> dict[str, Any]:
+        """``target``: a pipeline, an instance, INSTANCE/CONNECTION, or a key; ``until``; ``reason``."""
+        args = command.args
+        target, until, reason = str(args["target"]), str(args["until"]), str(args.get("reason") or "")
+        mute, transaction = self.muting.mute(target, until, reason, mute_id=command.id, by=command.by)
+        return await self._muted(command, transaction, {"key": mute.key, "until": mute.until, "mute": mute.id})
+
+    async def _unmute(self, command: Command) -> dict[str, Any]:
+        """``target``."""
+        ended, transaction = self.muting.unmute(str(command.args["target"]), command.by)
+        return await self._muted(command, transaction, {"key": ended[0].key, "unmuted": True})
+
+    async def _muted(self, command: Command, transaction: Transaction, result: dict[str, Any]) -> dict[str, Any]:
+        result = plain(result)
+        try:
+            await self.store.apply(transaction.add(self._done(command, result=result)))
+        except StaleRun as err:  # another hub was asked the same at this moment
+            raise Refused(f"{result['key']} is muted already: ask again to change it") from err
+        await self.incidents.reload(self.store)
+        self.remind()
+        return {**result, "committed": True}
 
     # --- finding what is meant ---
 

@@ -19,6 +19,7 @@ from stackhub.engine.incidents import UNDELIVERED, Incidents
 from stackhub.engine.inforce import InForce
 from stackhub.engine.jumps import Jumps
 from stackhub.engine.lanes import Lanes
+from stackhub.engine.reminders import Reminders
 from stackhub.engine.scheduler import Scheduler
 from stackhub.engine.tenure import Tenure
 from stackhub.store import configure, queries
@@ -37,6 +38,7 @@ class Engine:
     in_force: InForce
     scheduler: Scheduler
     deadlines: Deadlines
+    reminders: Reminders
     lanes: Lanes
     catalogue: Catalogue
     tenure: Tenure

@@ -12,13 +12,17 @@ import sqlalchemy as sa
 from stackhub.clock import Clock
 from stackhub.contract import Part
 from stackhub.decide import incident as decide
-from stackhub.decide.incident import Change, Post, RouteIn, Voice
+from stackhub.decide.incident import Change
+from stackhub.decide.message import Post, Voice
+from stackhub.decide.mute import muting
+from stackhub.decide.routes import RouteIn
 from stackhub.errors import StaleRun
 from stackhub.model.codec import dump
 from stackhub.model.ids import Ids
 from stackhub.model.incident import Facet, Incident, Knows
+from stackhub.model.mute import Mute
 from stackhub.model.pipeline import Told
-from stackhub.store import queries
+from stackhub.store import muted, queries
 from stackhub.store import transaction as tx
 from stackhub.store.rows import happened, incident_kept
 from stackhub.store.store import Store
@@ -44,6 +48,7 @@ class Incidents:
         alone: bool = True,
     ) -> None:
         self.open: dict[str, Incident] = {}
+        self.mutes: Sequence[Mute] = ()  # that nobody has ended
         self._turns: Mapping[str, int] = {}
         self._alone = alone
         self._clock = clock
@@ -55,7 +60,7 @@ class Incidents:
 
     async def reload(self, store: Store) -> None:
         """Take over what the store holds."""
-        found, self._turns = await store.read(_held)
+        found, self._turns, self.mutes = await store.read(_held)
         self.open = {incident.key: incident for incident in found}
 
     def guard(self, key: str, transaction: Transaction) -> None:
@@ -105,20 +110,24 @@ class Incidents:
         transaction: Transaction,
         *,
         pipeline: str = "",
+        concerns: Sequence[str] = (),
         routes: Sequence[RouteIn] | None = None,
     ) -> Change | None:
         """Put a facet on the incident of ``key``, opening one where there is none; adds the rows.
 
-        ``routes`` are who is told, in place of the pipeline's.
+        ``concerns`` are pipelines whose routes are told of what is no pipeline's own; ``routes`` are who is told in
+        place of all of these.
         """
         now = self._clock.now()
         was = self.open.get(key)
         incident = was or Incident(
             id=self._ids.make(now), key=key, opened_at=now, severity=facet.severity, pipeline=pipeline
         )
-        told = self._routes(pipeline) if routes is None else routes
-        change = decide.observe(incident, facet, told, self._voice, now)
-        return self._keep(change, was, transaction, now)
+        if concerns:
+            incident = replace(incident, concerns=tuple(concerns))
+        told = self.routes(incident) if routes is None else routes
+        change = decide.observe(incident, facet, told, self._voice, now, muted=self.muted(incident) is not None)
+        return self._keep(change, was, transaction, now, run=facet.run)
 
     def cease(self, key: str, kinds: Sequence[Told], transaction: Transaction, why: str) -> Change | None:
         """End facets of the open incident of ``key``, if there is one; adds the rows."""
@@ -126,8 +135,26 @@ class Incidents:
         if was is None:
             return None
         now = self._clock.now()
-        change = decide.cease(was, kinds, self._routes(was.pipeline), self._voice, now, why)
+        muted = self.muted(was) is not None
+        change = decide.cease(was, kinds, self.routes(was), self._voice, now, why, muted=muted)
         return self._keep(change, was, transaction, now)
+
+    def tell_again(self, key: str, transaction: Transaction) -> Change | None:
+        """Tell what a mute has held back, or remind of what lasts, if either is due; adds the rows."""
+        was, now = self.open.get(key), self._clock.now()
+        if was is None or self.muted(was) is not None:
+            return None
+        tell = decide.unmuted if was.untold else decide.remind
+        return self._keep(tell(was, self.routes(was), self._voice, now), was, transaction, now)
+
+    def muted(self, incident: Incident) -> Mute | None:
+        """Return the mute that an incident is under now."""
+        return muting(self.mutes, incident, self._clock.now())
+
+    def routes(self, incident: Incident) -> list[RouteIn]:
+        """Return whom to tell of an incident, as it is configured now."""
+        names = incident.concerns or (incident.pipeline,)
+        return [route for name in names for route in self._routes(name)]
 
     def covered(self, key: str, until: datetime) -> list[Told]:
         """Return the facets of an open incident that the success of a run up to ``until`` ends."""
@@ -147,16 +174,17 @@ class Incidents:
                 self.open[change.incident.key] = change.incident
 
     def _keep(
-        self, change: Change | None, was: Incident | None, transaction: Transaction, now: datetime
+        self, change: Change | None, was: Incident | None, transaction: Transaction, now: datetime, *, run: str = ""
     ) -> Change | None:
         if change is None:
             return None
         new = change.incident
         kind = "resolved" if new.resolved_at else "opened" if was is None else "updated"
         text = new.resolution if new.resolved_at else decide.head(new).title
+        held = ", told to nobody: it is muted" if new.untold else ""
         transaction.add(
             incident_kept(new, was.version if was else None),
-            happened(now, f"incident_{kind}", pipeline=new.pipeline, text=f"{new.id}: {text}"),
+            happened(now, f"incident_{kind}", pipeline=new.pipeline, run=run, text=f"{new.id}: {text}{held}"),
         )
         if not self._mute:
             transaction.add(*self._posted(change, now))
@@ -207,8 +235,8 @@ class Incidents:
         return ops
 
 
-def _held(connection: sa.Connection) -> tuple[list[Incident], dict[str, int]]:
-    return queries.open_incidents(connection), queries.turns(connection)
+def _held(connection: sa.Connection) -> tuple[list[Incident], dict[str, int], list[Mute]]:
+    return queries.open_incidents(connection), queries.turns(connection), muted.in_force(connection)
 
 
 def posted(message_id: str, incident: str, post: Post, now: datetime) -> Op:

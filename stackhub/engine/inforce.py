@@ -10,7 +10,7 @@ from stackhub.config.instances import Instance
 from stackhub.config.read import Configuration
 from stackhub.contract import Operation, Speaks, StartIs
 from stackhub.decide.ends import Rule
-from stackhub.decide.incident import RouteIn
+from stackhub.decide.routes import RouteIn
 from stackhub.engine.incidents import FALLBACK
 from stackhub.model.codec import dump
 from stackhub.model.pipeline import Pipeline, Route
@@ -74,6 +74,11 @@ class InForce:
         wanted = given if given is not None else self.configuration.routes
         return [made for route in wanted if (made := self._route(route)) is not None]
 
+    def reminds(self) -> bool:
+        """Say whether any route wants to be reminded of what lasts."""
+        given = (route for known in self.known.values() for route in known.pipeline.alerts or ())
+        return any(route.renotify is not None for route in given)
+
     def fallback(self, failing: str) -> RouteIn | None:
         """Return the route that hears what ``failing`` could not be told."""
         for name in self.configuration.fallback:
@@ -104,7 +109,9 @@ class InForce:
             instance=route.to,
             speaks=speaks,
             on=route.on,
+            owners=route.owners,
             severity=route.severity,
+            renotify=route.renotify,
             options=route.options,
         )
 

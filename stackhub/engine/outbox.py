@@ -32,7 +32,9 @@ from stackhub.contract import (
 )
 from stackhub.decide import facets
 from stackhub.decide.ends import jitter, pause
-from stackhub.decide.incident import Change, Post, RouteIn, message_key
+from stackhub.decide.incident import Change
+from stackhub.decide.message import Post, message_key
+from stackhub.decide.routes import RouteIn
 from stackhub.engine.bell import Bell
 from stackhub.engine.gate import LaneGate
 from stackhub.engine.health import LaneHealth

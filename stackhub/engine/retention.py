@@ -82,6 +82,7 @@ def _forget_rest(connection: sa.Connection, before: int) -> None:
     connection.execute(sa.delete(t.receipt).where(t.receipt.c.incident.in_(incidents)))
     connection.execute(sa.delete(t.outbox).where(t.outbox.c.created_at < before, done))
     connection.execute(sa.delete(t.incident).where(t.incident.c.resolved_at < before))
+    connection.execute(sa.delete(t.mute).where(t.mute.c.ended_at < before))
     connection.execute(sa.delete(t.event).where(t.event.c.run == "", t.event.c.at < before))
     connection.execute(sa.delete(t.tick).where(t.tick.c.at < before))
     connection.execute(sa.delete(t.deadline).where(t.deadline.c.at < before, t.deadline.c.state != "open"))

@@ -2,7 +2,8 @@
 
     open ──▶ resolved        facets come and go while it is open; the last one to end resolves it
 
-At most one is open for a key. Keys: ``pipeline:<name>``, ``instance:<name>``, ``hub``, ``hub:<route>``.
+At most one is open for a key. Keys: ``pipeline:<name>``, ``instance:<name>``, ``connection:<instance>/<id>``, ``hub``,
+``hub:<route>``.
 """
 
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ class Facet:
     error: str = ""  # the failing tool's own words
     summary: str = ""  # what happens next
     facts: tuple[tuple[str, str], ...] = ()
+    owners: tuple[str, ...] = ()  # whom it concerns, by the names that pipelines, models and exposures give
     links: tuple[tuple[str, str], ...] = ()  # (text, url)
     run: str = ""
     covers: datetime | None = None  # the end of the interval it is about: a later one's success ends it
@@ -40,6 +42,7 @@ class Knows:
     instance: str
     speaks: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    told_at: datetime | None = None  # last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +54,12 @@ class Incident:
     opened_at: datetime
     severity: Severity  # only rises while it is open
     pipeline: str = ""
+    concerns: tuple[str, ...] = ()  # pipelines whose routes hear of it as well; of one that is no pipeline's own
+    runs: tuple[str, ...] = ()  # that had a part in it, the newest last
     resolved_at: datetime | None = None
     resolution: str = ""
     version: int = 0
     seq: int = 0  # of the last message written for it
+    untold: bool = False  # it has changed while it was muted, and its routes have not heard
     facets: Mapping[Told, Facet] = field(default_factory=dict)  # those that last
     routes: Mapping[str, Knows] = field(default_factory=dict)  # by route id, those that know of it

@@ -50,6 +50,7 @@ class Told(StrEnum):
     LATE = "late"
     AT_RISK = "at_risk"
     STALLED = "stalled"  # a step whose vendor says nothing we understand, or an account that does not answer
+    UPSTREAM = "upstream"  # a connection that a pipeline uses is paused, broken, blocked or gone at its vendor
     RESOLVED = "resolved"
 
 
@@ -115,8 +116,10 @@ class Route:
     """Whom to tell of what."""
 
     to: str  # an instance: "slack", "pagerduty.eu"
-    on: frozenset[Told] = frozenset({Told.FAILED, Told.LATE, Told.AT_RISK, Told.STALLED})
+    on: frozenset[Told] = OPENING
+    owners: tuple[str, ...] = ()  # whose matters alone; none: everybody's
     severity: Severity | None = None  # in place of the incident's own
+    renotify: timedelta | None = None  # after so long without news the route is told that the problem lasts
     options: Mapping[str, Any] = field(default_factory=dict)  # the notifier's: {"channel": "#data"}
 
 

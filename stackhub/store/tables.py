@@ -247,6 +247,19 @@ outbox_of_incident = sa.Index("outbox_of_incident", outbox.c.incident, outbox.c.
 receipt = sa.Table(
     "receipt", metadata, _text("incident", key=True), _text("route", key=True), _text("receipt"), _time("updated_at")
 )
+mute = sa.Table(
+    "mute",
+    metadata,
+    _id(),
+    _text("key"),
+    _time("until"),
+    _text("reason"),
+    _text("by"),
+    _time("since"),
+    _time("ended_at", null=True),
+    _text("ended_by"),
+)
+mute_open = _partial("mute_open", mute.c.key, where="ended_at IS NULL", unique=True)
 command = sa.Table(
     "command",
     metadata,

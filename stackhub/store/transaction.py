@@ -125,6 +125,10 @@ OUTBOX_MOVED: Final = _update(
 )
 OUTBOX_SENDING: Final = _update(t.outbox, ("id", "state"), ("attempts", "doubt"))
 RECEIPT: Final = _upsert(t.receipt, ("incident", "route"))
+MUTE_ENDED: Final = _text(
+    "UPDATE mute SET ended_at = :ended_at, ended_by = :ended_by WHERE id = :id AND ended_at IS NULL"
+)
+MUTE: Final = _insert(t.mute)
 COMMAND: Final = _insert(t.command)
 COMMAND_DONE: Final = _update(t.command, ("id",), ("done_at", "result", "error"), exactly=False)
 LANE: Final = _keep_first(t.lane, ("instance",))

@@ -6,7 +6,8 @@ import pytest
 import sqlalchemy as sa
 
 from stackhub.contract import Event, Message, Part, Severity, Speaks
-from stackhub.decide.incident import Post, RouteIn
+from stackhub.decide.message import Post
+from stackhub.decide.routes import RouteIn
 from stackhub.engine.incidents import posted
 from stackhub.model.ids import Ids
 from stackhub.store import database

@@ -6,7 +6,9 @@ from datetime import timedelta
 from decide.worlds import T0
 
 from stackhub.contract import Severity, Speaks
-from stackhub.decide.incident import RouteIn, Voice, cease, observe
+from stackhub.decide.incident import cease, observe
+from stackhub.decide.message import Voice
+from stackhub.decide.routes import RouteIn
 from stackhub.model.incident import Facet, Incident
 from stackhub.model.pipeline import OPENING, Told
 

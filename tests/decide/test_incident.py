@@ -8,7 +8,8 @@ from decide.stories import ALARM, FAILED, LATE, LIVE, NEW, PLAIN, STALLED, VOICE
 from decide.worlds import T0
 
 from stackhub.contract import Event, Part, Severity
-from stackhub.decide.incident import ONCE_MORE, cease, dedup, head, message_key
+from stackhub.decide.incident import cease, head
+from stackhub.decide.message import ONCE_MORE, dedup, message_key
 from stackhub.model.pipeline import Told
 
 

@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stackhub.contract import Event, Part, Severity, Speaks
-from stackhub.decide.incident import ONCE_MORE, Change, RouteIn, cease, head, observe
+from stackhub.decide.incident import Change, cease, head, observe
+from stackhub.decide.message import ONCE_MORE
+from stackhub.decide.routes import RouteIn
 from stackhub.model.incident import Facet, Incident
 from stackhub.model.pipeline import OPENING, Told
 

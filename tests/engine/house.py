@@ -193,6 +193,7 @@ class Hub:
         lanes.bell.ring()
         self.engine.scheduler.bell.ring()
         self.engine.deadlines.bell.ring()
+        self.engine.reminders.bell.ring()
         self.engine.jumps.bell.ring()
 
     async def until(self, holds, *, step=STEP, patience=PATIENCE):

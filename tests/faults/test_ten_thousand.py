@@ -11,7 +11,8 @@ from engine.house import NOON
 
 from stackhub.contract import Event, Message, Part, Severity, Speaks
 from stackhub.decide import create
-from stackhub.decide.incident import Post, RouteIn
+from stackhub.decide.message import Post
+from stackhub.decide.routes import RouteIn
 from stackhub.decide.run import Begin, decide
 from stackhub.engine.incidents import posted
 from stackhub.model.ids import Ids
