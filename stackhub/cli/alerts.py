@@ -8,16 +8,19 @@ from typing import Any, Final
 import anyio
 from rich.text import Text
 
-from stackhub.cli import asking, exits, named, words
+from stackhub.cli import asking, exits, mutes, named, words
 from stackhub.cli.run import logged
 from stackhub.cli.where import Where
 from stackhub.config.read import Configuration
 from stackhub.decide.incident import head
+from stackhub.decide.mute import muting
 from stackhub.engine.engine import attend
 from stackhub.errors import Refused
 from stackhub.model.incident import Incident
+from stackhub.model.mute import Mute
 from stackhub.model.words import Severity
 from stackhub.server.redact import Redactor
+from stackhub.server.told import mute_view
 from stackhub.server.views import incident_view, message_view
 from stackhub.store import queries, shown
 from stackhub.store.lock import holder
@@ -35,22 +38,26 @@ EACH: Final = 3  # of them are listed one by one where they are alike
 
 
 def alerts(where: Where, *, as_json: bool) -> int:
-    """List the open incidents, and what could not be told."""
+    """List the open incidents, the mutes, and what could not be told."""
+    now = datetime.now(UTC)
     with where.reader() as reader:
         opened = reader(queries.open_incidents) if reader else []
         lost = _lost(reader) if reader else []
+        silent = mutes.listed(reader, now) if reader else []
     opened.sort(key=lambda incident: incident.id, reverse=True)
     if as_json:
         document = {
             "incidents": [incident_view(one) for one in opened],
             "undelivered": [message_view(one) for one in lost],
+            "mutes": [mute_view(one, now) for one in silent],
         }
         words.document(document)
         return exits.OK
     if not opened:
         print("no open incidents")
     else:
-        _list(opened, where.hub().timezone)
+        _list(opened, where.hub().timezone, silent)
+    mutes.show(silent, where.hub().timezone, now)
     _list_lost(lost)
     return exits.OK
 
@@ -61,7 +68,7 @@ def _lost(reader: Reader) -> list[Posted]:
     return [*waiting, *reader(partial(shown.outbox, state="undeliverable", limit=MOST))]
 
 
-def _list(opened: Sequence[Incident], zone: str) -> None:
+def _list(opened: Sequence[Incident], zone: str, silent: Sequence[Mute]) -> None:
     out, now = words.console(), datetime.now(UTC)
     for one in opened:
         facet = head(one)
@@ -72,6 +79,8 @@ def _list(opened: Sequence[Incident], zone: str) -> None:
         for said in words.shortened(facet.error, ERROR_LINES):
             out.print(Text(f"  {said}"))
         since = f"since {words.stamp(one.opened_at, zone)} {zone}, for {words.length(now - one.opened_at)}"
+        if (mute := muting(silent, one, now)) is not None:
+            out.print(Text(f"  muted: {words.clean(mute.reason)}", style="magenta"))
         out.print(Text(f"  {since}; told: {told}; incident {one.id} ({one.key})", style="dim"))
 
 

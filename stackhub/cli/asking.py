@@ -82,6 +82,17 @@ def test_alerts(pipeline: str) -> Wish:
     return Wish(kind="test", args={"pipeline": pipeline}, path="alerts/test", body={"pipeline": pipeline or None})
 
 
+def mute(target: str, until: datetime, reason: str) -> Wish:
+    """Ask that nobody is told of something for a while."""
+    args = {"target": target, "until": until.isoformat(), "reason": reason}
+    return Wish(kind="mute", args=args, path="alerts/mute", body=args)
+
+
+def unmute(target: str) -> Wish:
+    """Ask that a mute ends."""
+    return Wish(kind="unmute", args={"target": target}, path="alerts/unmute", body={"target": target})
+
+
 async def ask(where: Where, wish: Wish, check: Callable[[], None] = lambda: None) -> Done:
     """Have a wish obeyed, or kept; ``check`` looks before it is kept whether it could be obeyed.
 

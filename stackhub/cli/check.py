@@ -17,6 +17,7 @@ from stackhub.config.layers import prefix_of
 from stackhub.config.options import UNRUN, RunContext, job_options
 from stackhub.config.read import Configuration
 from stackhub.contract import Catalog, Connection, Health, Permission, Probe
+from stackhub.decide.coverage import uncovered
 from stackhub.errors import ConfigError, Problem
 from stackhub.model.pipeline import Task
 from stackhub.server.redact import Redactor
@@ -68,9 +69,8 @@ def lints(configuration: Configuration) -> list[Problem]:
     """Return what is allowed and yet is probably not meant."""
     found = []
     for name, pipeline in configuration.pipelines.items():
-        if not plan.routes(pipeline, configuration):
-            place = configuration.sources[name].relative_to(configuration.directory).as_posix()
-            found.append(Problem(place, f"nobody is told when {name} fails: add alerts, or a notifier's env file"))
+        place = configuration.sources[name].relative_to(configuration.directory).as_posix()
+        found += [Problem(place, text) for text in uncovered(pipeline, plan.routes(pipeline, configuration))]
     for name, instance in configuration.instances.items():
         found += _absent_paths(name, instance, configuration.directory)
     return found

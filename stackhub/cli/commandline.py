@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from stackhub.cli import doing, looking, setting_up
+from stackhub.cli import alerting, doing, looking, setting_up
 from stackhub.cli.declare import CONFIG, app
 
-__all__ = ["call", "doing", "looking", "setting_up"]
+__all__ = ["alerting", "call", "doing", "looking", "setting_up"]
 
 
 def call(argv: Sequence[str] | None) -> int:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from stackhub.cli import named, picture, progress, words
 from stackhub.cli.where import Where
+from stackhub.decide.mute import of_key
 from stackhub.decide.schedule import first, upcoming
 from stackhub.errors import Refused
 from stackhub.model.codec import dump
@@ -18,7 +19,7 @@ from stackhub.model.pipeline import Pipeline
 from stackhub.model.run import RUN_OPEN, OpenRun, Run, RunState
 from stackhub.server.views import next_view, run_view, show_view
 from stackhub.server.why import why_view
-from stackhub.store import configure, queries, shown
+from stackhub.store import configure, muted, queries, shown
 from stackhub.store.configure import Scheduled
 from stackhub.store.queries import Known
 from stackhub.store.reading import Reader
@@ -68,13 +69,17 @@ def show(where: Where, typed: str, *, as_json: bool) -> int:
         nodes = there(partial(queries.nodes, run_id=found.run.id))
         events = there(partial(queries.events, run_id=found.run.id))
         usual = there(partial(queries.usual, pipeline=found.run.pipeline))
+        mute = of_key(there(muted.in_force), f"pipeline:{found.run.pipeline}", now)
     if as_json:
-        words.document(show_view(found, events, nodes, usual, now))
+        words.document(show_view(found, events, nodes, usual, now, mute))
         return 0
     run, zone, out = found.run, where.hub().timezone, words.console()
     interval = f"{words.stamp(run.interval.start, zone)} to {words.stamp(run.interval.end, zone)} {zone}"
     started = f"{words.stamp(run.started_at, zone)} {zone}" if run.started_at else "not started"
     out.print(Text(f"started {started}; data of {interval}", style="dim"))
+    if mute is not None:
+        said = f"muted until {words.stamp(mute.until, zone)} {zone} by {mute.by}: {mute.reason}"
+        out.print(Text(words.clean(said), style="magenta"))
     progress.summary(out, found, usual, picture.failures(found, nodes))
     return 0
 

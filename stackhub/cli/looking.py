@@ -1,10 +1,10 @@
-"""The commands that look: runs, show, logs, why, next, plan, alerts. All but logs --follow end at once."""
+"""The commands that look: runs, show, logs, why, next, plan. All but logs --follow end at once."""
 
 from typing import Annotated
 
 import typer
 
-from stackhub.cli.declare import LOOK, AnyPipeline, Context, Json, Run, RunOrStep, command, group, where
+from stackhub.cli.declare import LOOK, AnyPipeline, Context, Json, Run, RunOrStep, command, where
 from stackhub.errors import Refused
 
 
@@ -88,41 +88,3 @@ def plan(
     from stackhub.cli import plan as plans
 
     return plans.plan(where(context), pipeline, as_json=as_json, mermaid=mermaid)
-
-
-alerts_app = group("alerts", LOOK, bare=True)
-
-
-@alerts_app.callback()
-def alerts(context: Context, as_json: Json = False) -> None:
-    """List open incidents, and what could not be told; test each route."""
-    if context.invoked_subcommand is None:
-        alerts_list(context, as_json)
-
-
-@command("alerts list --json", name="list", to=alerts_app)
-def alerts_list(context: Context, as_json: Json = False) -> int:
-    """List open incidents, and what could not be told."""
-    from stackhub.cli import alerts as told
-
-    return told.alerts(where(context), as_json=as_json)
-
-
-@command("alerts test shop", name="test", to=alerts_app)
-def alerts_test(context: Context, pipeline: AnyPipeline = "", as_json: Json = False) -> int:
-    """Send a test down each route of a pipeline, or down the default ones, and say what arrived."""
-    from stackhub.cli import alerts as told
-
-    return told.test(where(context), pipeline, as_json=as_json)
-
-
-@command('alerts close pipeline:shop --reason "fixed by hand"', name="close", to=alerts_app)
-def alerts_close(
-    context: Context,
-    incident: Annotated[str, typer.Argument(metavar="INCIDENT", help="Its id, or its key: pipeline:shop.")],
-    reason: Annotated[str, typer.Option("--reason", help="Told to whoever heard of it.")] = "",
-) -> int:
-    """Close an incident by hand."""
-    from stackhub.cli import alerts as told
-
-    return told.close(where(context), incident, reason=reason)

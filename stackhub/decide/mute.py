@@ -36,6 +36,11 @@ def muting(mutes: Iterable[Mute], incident: Incident, now: datetime) -> Mute | N
     return max(found, key=lambda mute: mute.until, default=None)
 
 
+def of_key(mutes: Iterable[Mute], key: str, now: datetime) -> Mute | None:
+    """Return the mute in force for exactly this key."""
+    return next((mute for mute in mutes if mute.key == key and in_force(mute, now)), None)
+
+
 def in_force(mute: Mute, now: datetime) -> bool:
     """Say whether a mute holds anything back now."""
     return mute.ended_at is None and now < mute.until
@@ -46,7 +51,7 @@ def objection(until: datetime, reason: str, now: datetime) -> str:
     if not reason.strip():
         return "a mute needs a reason: --reason TEXT"
     if until <= now:
-        return f"{until:%Y-%m-%d %H:%M} UTC has passed already: a mute ends in the future"
+        return f"{until.isoformat(timespec='minutes')} has passed already: a mute ends in the future"
     if until - now > LONGEST:
         return f"a mute ends within {LONGEST.days} days: take the route out of alerts: to silence it for good"
     return ""

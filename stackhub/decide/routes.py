@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
+from hashlib import sha256
+from typing import Any, Protocol
 
 from stackhub.contract import Severity, Speaks
+from stackhub.model.codec import dump
 from stackhub.model.incident import Incident, Knows
 from stackhub.model.pipeline import Told
 
@@ -32,7 +34,26 @@ class Ear:
     hears: bool
 
 
-def deaf(route: RouteIn, incident: Incident) -> str:
+class Listens(Protocol):
+    """What says whether a route hears of something."""
+
+    @property
+    def on(self) -> frozenset[Told]:
+        """Of what."""
+        ...
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """Whose matters alone; none: everybody's."""
+        ...
+
+
+def route_id(instance: str, options: Mapping[str, object]) -> str:
+    """Name a route by whom it tells and how: ``slack``, or ``slack:3f9a01c2`` with options of its own."""
+    return f"{instance}:{sha256(dump(options).encode()).hexdigest()[:8]}" if options else instance
+
+
+def deaf(route: Listens, incident: Incident) -> str:
     """Say why a route does not hear of an incident as it is; "" where it does."""
     kinds = route.on & set(incident.facets)
     if not kinds:

@@ -1,18 +1,16 @@
 """The configuration in force, and what the store knows of its pipelines; replaced whole when a new one is applied."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from hashlib import sha256
 from typing import Final
 
 from stackhub.config.instances import Instance
 from stackhub.config.read import Configuration
 from stackhub.contract import Operation, Speaks, StartIs
 from stackhub.decide.ends import Rule
-from stackhub.decide.routes import RouteIn
+from stackhub.decide.routes import RouteIn, route_id
 from stackhub.engine.incidents import FALLBACK
-from stackhub.model.codec import dump
 from stackhub.model.pipeline import Pipeline, Route
 from stackhub.store.queries import Known
 
@@ -69,10 +67,13 @@ class InForce:
 
     def routes(self, pipeline: str) -> list[RouteIn]:
         """Return whom to tell of a pipeline; of the hub and its accounts when ``pipeline`` is ""."""
+        return [made for route in self.alerts(pipeline) if (made := self._route(route)) is not None]
+
+    def alerts(self, pipeline: str) -> Sequence[Route]:
+        """Return whom a pipeline tells, as it is configured; the hub's default routes when it does not say."""
         known = self.known.get(pipeline)  # of a retired one as well: its open runs finish
         given = known.pipeline.alerts if known else None
-        wanted = given if given is not None else self.configuration.routes
-        return [made for route in wanted if (made := self._route(route)) is not None]
+        return given if given is not None else self.configuration.routes
 
     def reminds(self) -> bool:
         """Say whether any route wants to be reminded of what lasts."""
@@ -114,8 +115,3 @@ class InForce:
             renotify=route.renotify,
             options=route.options,
         )
-
-
-def route_id(instance: str, options: Mapping[str, object]) -> str:
-    """Name a route by whom it tells and how: ``slack``, or ``slack:3f9a01c2`` with options of its own."""
-    return f"{instance}:{sha256(dump(options).encode()).hexdigest()[:8]}" if options else instance

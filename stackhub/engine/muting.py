@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from stackhub.clock import Clock
@@ -38,6 +38,7 @@ class Muting:
         why = objection(end, reason, now)
         if why:
             raise Refused(why)
+        end = end.astimezone(UTC)
         mute = Mute(id=mute_id, key=self.key(name), until=end, reason=reason, by=by, since=now)
         before = [muted.ended(old, now, by) for old in self._of(mute.key)]
         line = _line(now, mute, f"{mute.key}, until {end:%Y-%m-%d %H:%M} UTC, by {by}: {reason}", "muted")

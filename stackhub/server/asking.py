@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, cast
 import anyio
 from fastapi import APIRouter, Header, HTTPException, Request
 from msgspec import MsgspecError
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from stackhub.engine.engine import Engine
 from stackhub.model.codec import dump, load
@@ -84,6 +84,19 @@ class Retrying(_Body):
     from_start: bool = Field(default=False, description="Carry nothing over.")
     latest: bool = Field(default=False, description="Follow the pipeline as it is today.")
     lost: bool = Field(default=False, description="Of a run that goes on: start again the jobs that are out of sight.")
+
+
+class Muting(GoodReason):
+    """What nobody is told of for a while, and why."""
+
+    target: _Name = Field(description="A pipeline, an instance, INSTANCE/CONNECTION, or the key of an open incident.")
+    until: AwareDatetime = Field(description="RFC 3339, with its zone.")
+
+
+class Unmuting(_Body):
+    """What is told again."""
+
+    target: _Name = Field(description="As it was muted, or the mute's key.")
 
 
 class Testing(_Body):
@@ -177,6 +190,19 @@ async def test_alerts(engine: TheEngine, caller: TheCaller, body: Testing | None
     if name is not None:
         pipeline_named(engine, name)
     return await _submit(engine, caller, "test", {"pipeline": name or ""})
+
+
+@router.post("/alerts/mute", tags=["incidents"])
+async def mute(engine: TheEngine, caller: TheCaller, body: Muting) -> View:
+    """Tell nobody of a pipeline, an account or a connection for a while; what happens is kept, and told after it."""
+    args = {"target": body.target, "until": body.until.isoformat(), "reason": body.reason}
+    return await _submit(engine, caller, "mute", args)
+
+
+@router.post("/alerts/unmute", tags=["incidents"])
+async def unmute(engine: TheEngine, caller: TheCaller, body: Unmuting) -> View:
+    """End a mute: what it has held back, and lasts, is told at once."""
+    return await _submit(engine, caller, "unmute", {"target": body.target})
 
 
 @router.post("/reload", tags=["hub"])

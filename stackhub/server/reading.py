@@ -8,15 +8,17 @@ import structlog
 from fastapi import APIRouter, HTTPException, Path, Query, Request
 
 from stackhub.contract import Logs
+from stackhub.decide.mute import of_key
 from stackhub.engine.engine import Engine
 from stackhub.engine.standin import StandIn
 from stackhub.model.run import OpenRun, RunState
 from stackhub.server import views
 from stackhub.server.finding import RunId, Text, TheEngine, answers, pipeline_named, run_named, task_named
 from stackhub.server.patience import read
+from stackhub.server.told import kept_of, mute_view, told_view
 from stackhub.server.views import View
 from stackhub.server.why import why_view
-from stackhub.store import queries, shown
+from stackhub.store import muted, queries, shown
 from stackhub.store.shown import LaneSeen
 
 log = structlog.get_logger()
@@ -79,7 +81,9 @@ async def show_run(run_id: RunId, engine: TheEngine) -> View:
     events = await read(engine, partial(queries.events, run_id=run.id))
     nodes = await read(engine, partial(queries.nodes, run_id=run.id))
     usual = await read(engine, partial(queries.usual, pipeline=run.pipeline))
-    return views.show_view(open_run, events, nodes, usual, engine.clock.now())
+    now = engine.clock.now()
+    mute = of_key(engine.incidents.mutes, f"pipeline:{run.pipeline}", now)
+    return views.show_view(open_run, events, nodes, usual, now, mute)
 
 
 @router.get("/runs/{run_id}/events", tags=["runs"], responses=answers(404, 409))
@@ -178,6 +182,25 @@ async def show_incident(incident: Text, engine: TheEngine) -> View:
         raise HTTPException(404, f"no incident {incident!r}")
     messages = await read(engine, partial(shown.outbox, incident=found.id, limit=500))
     return {**views.incident_view(found), "messages": [views.message_view(one) for one in messages]}
+
+
+@router.get("/runs/{run_id}/told", tags=["incidents"], responses=answers(404, 409))
+async def explain_alerts(run_id: RunId, engine: TheEngine) -> View:
+    """Say of each route of a run's pipeline what it was told of the run's problems, or why nothing."""
+    run = (await run_named(engine, run_id)).run
+    now = engine.clock.now()
+    kept, mutes = await read(engine, partial(kept_of, run=run, now=now))
+    known = engine.in_force.known.get(run.pipeline)
+    given = known is not None and known.pipeline.alerts is not None
+    return told_view(run, engine.in_force.alerts(run.pipeline), kept, mutes, now, given=given)
+
+
+@router.get("/alerts/mutes", tags=["incidents"])
+async def list_mutes(engine: TheEngine) -> list[View]:
+    """List the mutes that are in force, by what they mute."""
+    now = engine.clock.now()
+    found = await read(engine, muted.in_force)
+    return [mute_view(mute, now) for mute in sorted(found, key=lambda one: one.key) if mute.until > now]
 
 
 @router.get("/outbox", tags=["incidents"])

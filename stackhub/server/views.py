@@ -12,6 +12,7 @@ from stackhub.decide.incident import head
 from stackhub.model.codec import plain
 from stackhub.model.incident import Facet, Incident
 from stackhub.model.landing import Landing
+from stackhub.model.mute import Mute
 from stackhub.model.node import Node
 from stackhub.model.pipeline import Pipeline, Schedule, Sla, Task
 from stackhub.model.run import OpenRun, Run
@@ -60,6 +61,7 @@ def show_view(
     nodes: Mapping[str, Sequence[Node]],
     usual: Mapping[str, float],
     now: datetime | None = None,
+    mute: Mute | None = None,
 ) -> View:
     """Show a run with its steps and its history. ``nodes`` and ``usual`` (seconds) are by task."""
     return {
@@ -68,6 +70,7 @@ def show_view(
             step_view(step, open_run, nodes=nodes.get(name, ()), usual=usual.get(name))
             for name, step in open_run.steps.items()
         ],
+        "muted": {"until": moment(mute.until), "by": mute.by, "reason": mute.reason} if mute else None,
         "events": [event_view(line) for line in events],
     }
 
@@ -204,6 +207,10 @@ def incident_view(incident: Incident) -> View:
         "opened_at": moment(incident.opened_at),
         "resolved_at": moment(incident.resolved_at),
         "resolution": incident.resolution,
+        "untold": incident.untold,
+        "owners": sorted({owner for facet in incident.facets.values() for owner in facet.owners}),
+        "concerns": list(incident.concerns),
+        "runs": list(incident.runs),
         "facets": [_facet(facet) for facet in incident.facets.values()],
         "told": [
             {"route": route, "instance": knows.instance, "severity": knows.severity.value}

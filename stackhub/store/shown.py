@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from stackhub.contract import Message
 from stackhub.decide.circuit import Circuit
 from stackhub.model.codec import dump, load
+from stackhub.model.incident import Incident
 from stackhub.store import tables as t
 from stackhub.store.tables import instant, maybe_instant
 
@@ -78,6 +79,19 @@ def outbox(
         )
         for row in connection.execute(query)
     ]
+
+
+def of_run(connection: sa.Connection, run_id: str) -> list[Incident]:
+    """Return the incidents that a run had a part in, or has ended, oldest first."""
+    query = sa.select(t.incident.c.data).where(t.incident.c.data.contains(run_id)).order_by(t.incident.c.id)
+    found = [load(Incident, row.data) for row in connection.execute(query)]
+    return [one for one in found if run_id in one.runs or run_id in one.resolution]
+
+
+def receipts(connection: sa.Connection, incident: str) -> dict[str, dict[str, Any]]:
+    """Return what the far sides answered, by route."""
+    query = sa.select(t.receipt.c.route, t.receipt.c.receipt).where(t.receipt.c.incident == incident)
+    return {row.route: load(dict[str, Any], row.receipt) for row in connection.execute(query)}
 
 
 def lanes(connection: sa.Connection) -> dict[str, LaneSeen]:
