@@ -33,7 +33,7 @@ class Desk:
         self.instances = dict(spec.instances)
         self.broken = False
         self._good = dict(self.pipelines), dict(self.instances)
-        self._read: Configuration | None = None
+        self._known: dict[str, Configuration | ConfigError] = {}  # by what the files say
         hub = f"STACKHUB_GRACE=1s\nSTACKHUB_RETENTION={spec.retention}\n"
         self._write("stackhub.env", hub + (f"STACKHUB_FALLBACK={spec.fallback}\n" if spec.fallback else ""))
         self._lay_out()
@@ -45,7 +45,6 @@ class Desk:
         file.chmod(0o600)
 
     def _lay_out(self) -> None:
-        self._read = None
         for old in [*self.root.glob("pipelines/*.yaml"), *self.root.glob("*.env")]:
             if old.name != "stackhub.env":
                 old.unlink()
@@ -61,10 +60,17 @@ class Desk:
 
     def read(self) -> Configuration:
         """Read the directory. Raises `ConfigError`."""
-        if self._read is None:
-            self._read = read(self.root, {}, self._connectors.__getitem__, self._connectors)
-            self._good = dict(self.pipelines), dict(self.instances)
-        return self._read
+        said = json.dumps([self.pipelines, self.instances, self.broken], sort_keys=True)
+        if said not in self._known:
+            try:
+                self._known[said] = read(self.root, {}, self._connectors.__getitem__, self._connectors)
+            except ConfigError as err:
+                self._known[said] = err
+        found = self._known[said]
+        if isinstance(found, ConfigError):
+            raise ConfigError(*found.problems)
+        self._good = dict(self.pipelines), dict(self.instances)
+        return found
 
     def edit(self, person: Person) -> None:
         """Change the files as somebody wishes."""

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from engine import written
 from engine.written import AlertRoute, BuildOptions, limits, operation, settings_of, subject
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from simulation.vendors import Account, Told, Town, starts_anew
 
 from stackhub.contract import (
@@ -34,6 +35,13 @@ class Played(written.Played):
     width: int = 10
     look: float = 60.0
     first_look: float = 10.0
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what is read from the files alone: looking into all other places took longer than the rest of it."""
+        return (init_settings,)
 
 
 OPERATIONS: Mapping[str, Mapping[str, Operation]] = {

@@ -43,7 +43,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:R
 
 @pytest.fixture(autouse=True)
 def silence(monkeypatch):
-    monkeypatch.setattr(simulate, "_hush", lambda: None)  # what it silences stays so
+    monkeypatch.setattr(simulate, "_make_ready", lambda: None)  # what it silences stays so
     with structlog.testing.capture_logs():
         yield
 

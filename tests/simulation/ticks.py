@@ -75,6 +75,16 @@ def _made_by_ticks(oracle: Oracle) -> Iterator[tuple[str, SeenRun]]:
     return ((run_id, seen) for run_id, seen in oracle.every_run.items() if seen.data["trigger"] == "schedule")
 
 
+def _before(spec: str, anchor: datetime, tick: datetime) -> list[datetime]:
+    """Return the tick before another, found the slow way: day by day, back into the past."""
+    until = tick - MINUTE
+    for back in range(BEFORE // DAY):
+        found = between(spec, anchor, max(tick - BEFORE, until - DAY * (back + 1)), until)
+        if found:
+            return found[-1:]
+    return []
+
+
 def _check_interval(oracle: Oracle, seen: SeenRun, spec: str, at: int) -> None:
     """Check that a run stands for what lies between its tick and the one before."""
     tick = instant(at)
@@ -85,8 +95,7 @@ def _check_interval(oracle: Oracle, seen: SeenRun, spec: str, at: int) -> None:
     anchors = [instant(life["anchor"]) for life in oracle.schedules[seen.data["pipeline"], spec]]
     schedule = json.loads(spec)
     if schedule.get("cron"):
-        before = between(spec, anchors[0], tick - BEFORE, tick - MINUTE)
-        wanted = before[-1:] or [start]
+        wanted = _before(spec, anchors[0], tick) or [start]
     else:
         every = timedelta(seconds=float(schedule["every"].removeprefix("PT").removesuffix("S")))
         wanted = [tick - every]
