@@ -6,9 +6,9 @@ import os
 import random
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +58,11 @@ class House:
 
     directory: Path
     stage: Stage
+    url: str  # of the stage
     daemon: asyncio.subprocess.Process | None = None
     host: str = ""  # one of several, each with a state directory of its own
     more: Mapping[str, str] = field(default_factory=dict)  # of its environment
+    inside: Sequence[str] = ()  # what stands before its daemon's command
 
     @property
     def state(self) -> Path:
@@ -78,15 +80,15 @@ class House:
         own = {"STACKHUB_STATE_DIR": str(self.state)} if self.host else {}
         return {"PATH": os.environ["PATH"], "HOME": str(self.directory), **own, **self.more}
 
-    def beside(self, host: str, **more: str) -> "House":
-        """Return another host's, with the same configuration and vendors."""
-        return House(directory=self.directory, stage=self.stage, host=host, more={**self.more, **more})
+    def beside(self, host: str, *inside: str, **more: str) -> "House":
+        """Return another host's, with the same configuration and vendors; ``inside`` stands before its command."""
+        return replace(self, daemon=None, host=host, more={**self.more, **more}, inside=inside)
 
     async def start(self, *, wait: bool = True) -> None:
         """Start a daemon; with ``wait``, until it is ready."""
         with self.log.open("ab") as log:
             self.daemon = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "stackhub", "--config", str(self.directory), "serve"),
+                *(*self.inside, sys.executable, "-m", "stackhub", "--config", str(self.directory), "serve"),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -185,7 +187,7 @@ async def open_house(directory: Path, pipeline: str = PIPELINE) -> AsyncIterator
         _env(directory / "stackhub.env", {"STACKHUB_PORT": "0", "STACKHUB_GRACE": "8s"})
         for name, variables in stage.environment(url).items():
             _env(directory / f"{name}.env", variables)
-        house = House(directory=directory, stage=stage)
+        house = House(directory=directory, stage=stage, url=url)
         try:
             yield house
         finally:

@@ -1,14 +1,15 @@
 """Several daemons on one real PostgreSQL: one dies, is stopped past its lease and wakes, is cut off, is replaced."""
 
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import anyio
 import house as houses
 import pytest
 from anyio.abc import SocketStream
+from cable import NotPermitted, another_network, relay
 from house import House
 from postgres import Server
 
@@ -16,6 +17,7 @@ from stackhub.contract.sandbox import SyncVendor
 
 pytestmark = pytest.mark.anyio
 LEASE = 3
+PGSQL = ".s.PGSQL.5432"  # how a server calls its socket
 
 
 class Pair:
@@ -68,12 +70,14 @@ class Pair:
 
 
 @asynccontextmanager
-async def two(directory: Path, url: str, *, first_url: str = "") -> AsyncIterator[Pair]:
-    """Start two hubs; the first of them attends everything."""
+async def two(
+    directory: Path, url: str, *, placed: Callable[[House], House] = lambda house: house
+) -> AsyncIterator[Pair]:
+    """Start two hubs; the first of them attends everything. ``placed`` may say that it stands elsewhere."""
     async with houses.open_house(directory) as house:
         more = {"STACKHUB_DATABASE_URL": url, "STACKHUB_LEASE": f"{LEASE}s"}
-        first = house.beside("first", **{**more, "STACKHUB_DATABASE_URL": first_url or url})
         second = house.beside("second", **more)
+        first = placed(house.beside("first", **more))
         code, _, err = await second.command("db", "upgrade")
         assert code == 0, err
         try:
@@ -113,13 +117,53 @@ async def test_one_is_cut_off_from_the_database_but_not_from_the_vendors(tmp_pat
     with postgres.borrowed() as url:
         async with wire(postgres, tmp_path / "w") as cut:
             by_wire = url.replace(str(postgres.socket), str(tmp_path / "w"))
-            async with two(tmp_path / "house", url, first_url=by_wire) as pair:
+            async with two(
+                tmp_path / "house", url, placed=lambda one: one.beside("first", STACKHUB_DATABASE_URL=by_wire)
+            ) as pair:
                 await pair.trigger(pair.second)
                 await pair.until_started("fivetran")
                 cut.set()
                 await pair.everything_once(pair.second)
                 assert (await pair.first.ask("GET", "/readyz")).status_code == 503
                 assert (await pair.second.ask("GET", "/readyz")).status_code == 200
+
+
+async def test_one_whose_cable_is_pulled_is_cut_off_from_everything(tmp_path: Path, postgres: Server) -> None:
+    """A network of its own: no refusal, no end of a connection, just silence; and later all that was sent arrives."""
+    stage = ""
+
+    async def to_vendors() -> SocketStream:
+        return await anyio.connect_tcp("127.0.0.1", int(stage.rpartition(":")[2]))
+
+    async def to_database() -> SocketStream:
+        return await anyio.connect_unix(postgres.socket / PGSQL)
+
+    async with AsyncExitStack() as opened:
+        try:
+            cable = await opened.enter_async_context(another_network())
+        except NotPermitted as err:
+            pytest.skip(str(err))
+        vendors = await opened.enter_async_context(relay(to_vendors, cable.here))
+        database = await opened.enter_async_context(relay(to_database, cable.here))
+        url = opened.enter_context(postgres.borrowed())
+        by_cable = f"{url.partition('?')[0].replace('@/', f'@{cable.here}:{database}/')}?sslmode=disable"
+
+        def far(house: House) -> House:
+            nonlocal stage
+            stage = house.url
+            given = house.stage.environment(f"http://{cable.here}:{vendors}").values()
+            more = {name: value for variables in given for name, value in variables.items()}
+            return house.beside("first", *cable.inside, **more, STACKHUB_DATABASE_URL=by_cable)
+
+        pair = await opened.enter_async_context(two(tmp_path / "house", url, placed=far))
+        await pair.trigger(pair.second)
+        await pair.until_started("fivetran")
+        await cable.pull()
+        await pair.everything_once(pair.second)
+        assert (await pair.first.ask("GET", "/readyz")).status_code == 503
+        await cable.mend()
+        await pair.first.ready()
+        await pair.everything_once(pair.first)
 
 
 async def test_hubs_are_replaced_one_by_one_and_no_step_is_lost(tmp_path: Path, postgres: Server) -> None:
@@ -139,7 +183,6 @@ async def wire(server: Server, place: Path) -> AsyncIterator[anyio.Event]:
     """Pass everything on to the server, until the event is set; from then on nothing, without a word."""
     cut = anyio.Event()
     place.mkdir()
-    name = ".s.PGSQL.5432"
 
     async def carry(source: SocketStream, sink: SocketStream) -> None:
         async for data in source:
@@ -149,11 +192,11 @@ async def wire(server: Server, place: Path) -> AsyncIterator[anyio.Event]:
         await sink.send_eof()
 
     async def serve(client: SocketStream) -> None:
-        async with client, await anyio.connect_unix(server.socket / name) as there, anyio.create_task_group() as group:
+        async with client, await anyio.connect_unix(server.socket / PGSQL) as there, anyio.create_task_group() as group:
             group.start_soon(carry, client, there)
             group.start_soon(carry, there, client)
 
-    async with await anyio.create_unix_listener(place / name) as listener, anyio.create_task_group() as group:
+    async with await anyio.create_unix_listener(place / PGSQL) as listener, anyio.create_task_group() as group:
         group.start_soon(listener.serve, serve)
         yield cut
         group.cancel_scope.cancel()
