@@ -1,11 +1,10 @@
-"""Wishes about pipelines and runs: trigger, cancel, retry, skip, pause, resume.
+"""Wishes about runs: trigger, cancel, retry, skip.
 
 They print the run's id, alone, on standard output, and words for people on standard error.
 """
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import anyio
@@ -72,23 +71,6 @@ def skip(where: Where, typed: str, *, reason: str) -> int:
     return _obeyed(where, asking.skip(run.run.id, task, reason), check, run=going)
 
 
-def pause(where: Where, pipeline: str, *, reason: str) -> int:
-    """Let a pipeline's schedules start nothing."""
-    wish = asking.of_pipeline("pause", pipeline, reason=reason)
-    done = anyio.run(asking.ask, where, wish, partial(_known, where, pipeline))
-    already = "already " if done.result.get("already") else ""
-    exits.say(done.told or f"{pipeline} is {already}paused: its schedules wait until `stackhub resume {pipeline}`")
-    return exits.OK
-
-
-def resume(where: Where, pipeline: str) -> int:
-    """Let a pipeline's schedules go on."""
-    done = anyio.run(asking.ask, where, asking.of_pipeline("resume", pipeline), partial(_known, where, pipeline))
-    already = " already" if done.result.get("already") else ""
-    exits.say(done.told or f"{pipeline} is{already} no longer paused: `stackhub next {pipeline}` shows what comes")
-    return exits.OK
-
-
 # --- what may be asked -----------------------------------------------------------------------------------------------
 
 
@@ -135,10 +117,6 @@ def _value(one: str, written: str) -> Any:
         return json.loads(written)
     except ValueError as err:
         raise Refused(f"--with {one!r}: the value begins as JSON and is none: {err}") from err
-
-
-def _known(where: Where, pipeline: str) -> None:
-    part(where.configuration(), pipeline, (), {}, where.environ)
 
 
 def _check_rest(run: OpenRun, *, from_start: bool) -> None:

@@ -137,16 +137,22 @@ def pause(
     context: Context,
     pipeline: Pipeline,
     reason: Annotated[str, typer.Option("--reason", help="Shown everywhere.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would not fire.")] = False,
 ) -> int:
     """Let a pipeline's schedules start nothing; what goes on goes on."""
-    from stackhub.cli import commands
+    from stackhub.cli import pausing
 
-    return commands.pause(where(context), pipeline, reason=reason)
+    return pausing.pause(where(context), pipeline, reason=reason, dry_run=dry_run)
 
 
 @command("resume shop", STEER)
-def resume(context: Context, pipeline: Pipeline) -> int:
+def resume(
+    context: Context,
+    pipeline: Pipeline,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would fire.")] = False,
+    as_json: Json = False,
+) -> int:
     """Let a pipeline's schedules go on; its catchup says what becomes of the ticks in between."""
-    from stackhub.cli import commands
+    from stackhub.cli import pausing
 
-    return commands.resume(where(context), pipeline)
+    return pausing.resume(where(context), pipeline, dry_run=dry_run, as_json=as_json)

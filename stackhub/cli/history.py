@@ -1,27 +1,19 @@
-"""What has run and what will: runs, show, logs, why, next. Reads the store, with a daemon or without."""
+"""What has run: runs, show, why. Reads the store, with a daemon or without."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
-from typing import Any
-from zoneinfo import ZoneInfo
 
 from rich.text import Text
 
 from stackhub.cli import named, picture, progress, words
 from stackhub.cli.where import Where
 from stackhub.decide.mute import of_key
-from stackhub.decide.schedule import first, upcoming
 from stackhub.errors import Refused
-from stackhub.model.codec import dump
-from stackhub.model.pipeline import Pipeline
 from stackhub.model.run import RUN_OPEN, OpenRun, Run, RunState
-from stackhub.server.views import next_view, run_view, show_view
+from stackhub.server.views import run_view, show_view
 from stackhub.server.why import why_view
-from stackhub.store import configure, muted, queries, shown
-from stackhub.store.configure import Scheduled
-from stackhub.store.queries import Known
+from stackhub.store import muted, queries, shown
 from stackhub.store.reading import Reader
 
 
@@ -115,89 +107,3 @@ def _open_runs(reader: Reader, found: OpenRun) -> list[Run]:
         for state in RUN_OPEN
         for run in reader(partial(queries.runs, pipeline=found.run.pipeline, state=state.value))
     ]
-
-
-# --- what comes ------------------------------------------------------------------------------------------------------
-
-
-def following(where: Where, pipeline: str, *, many: int, as_json: bool) -> int:
-    """List what will fire, soonest first: of schedules in force, or as configured where none ever was."""
-    now = datetime.now(UTC)
-    with where.reader() as reader:
-        known = {name: one for name, one in reader(queries.pipelines).items() if not one.retired} if reader else {}
-        scheduled = reader(configure.schedules) if reader else []
-    in_force = bool(known)
-    if not in_force:
-        known, scheduled = _configured(where, now)
-    if pipeline:
-        named.pipeline(pipeline, known)
-    mine = [one for one in scheduled if pipeline in ("", one.pipeline)]
-    ticks = sorted(
-        (view for one in mine for view in _ticks(one, known[one.pipeline], now, many)),
-        key=lambda view: (view["at"], view["pipeline"]),
-    )[:many]
-    if as_json:
-        words.document(ticks)
-        return 0
-    _list_ticks(ticks, now)
-    for one in sorted(known):
-        _tell_others(known[one], pipeline, {s.pipeline for s in mine})
-    if not known:
-        print(f"no pipelines: write one to {where.directory / 'pipelines'}")
-    elif not in_force:
-        print("\nas configured: no daemon has ever run here, and schedules fall due only while one does")
-    return 0
-
-
-def _configured(where: Where, now: datetime) -> tuple[dict[str, Known], list[Scheduled]]:
-    pipelines = where.configuration().pipelines
-    known = {
-        name: Known(pipeline=one, snapshot="", retired=False, paused_at=None, paused_reason="")
-        for name, one in pipelines.items()
-    }
-    scheduled = [
-        Scheduled(pipeline=name, spec=dump(plan), schedule=plan, anchor=now, next_at=first(plan, now))
-        for name, one in pipelines.items()
-        for plan in one.schedules
-    ]
-    return known, scheduled
-
-
-def _ticks(one: Scheduled, known: Known, now: datetime, many: int) -> list[dict[str, Any]]:
-    """Return the next ticks of a schedule; one that is overdue waits for a daemon, or for the pause to end."""
-    if one.next_at is None:
-        return []
-    ticks = upcoming(one.schedule, one.next_at - timedelta.resolution, one.anchor, 1)
-    ticks += upcoming(one.schedule, max(now, one.next_at), one.anchor, many)
-    labels = {tick.at: tick.label for tick in ticks}
-    instants = [one.next_at, *(at for at in labels if at > max(now, one.next_at))][:many]
-    views = []
-    for at in instants:
-        view = next_view(replace(one, next_at=at), known)
-        local = labels.get(at) or at.astimezone(ZoneInfo(one.schedule.timezone)).isoformat(timespec="minutes")
-        views.append({**view, "local": local, "overdue": at <= now})
-    return views
-
-
-def _list_ticks(ticks: Sequence[dict[str, Any]], now: datetime) -> None:
-    rows = []
-    for view in ticks:
-        at = datetime.fromisoformat(view["at"])
-        note = "overdue: decided when a daemon runs" if view["overdue"] else f"in {words.length(at - now)}"
-        if view["paused"]:
-            note = f"paused: {view['paused_reason']}" if view["paused_reason"] else "paused"
-        zone = view["schedule"]["timezone"]
-        local = f"{words.stamp(at, zone)} {zone}"
-        rows.append((words.stamp(at, "UTC"), local, view["pipeline"], Text(note, style="dim")))
-    if rows:
-        words.table(words.console(), ("at (UTC)", "local", "pipeline", ""), rows)
-
-
-def _tell_others(known: Known, wanted: str, scheduled: set[str]) -> None:
-    pipeline: Pipeline = known.pipeline
-    if wanted not in ("", pipeline.name):
-        return
-    if pipeline.after:
-        print(f"{pipeline.name}: after {', '.join(pipeline.after)} succeeded")
-    elif pipeline.name not in scheduled:
-        print(f"{pipeline.name}: when asked (stackhub trigger {pipeline.name})")

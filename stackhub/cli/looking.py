@@ -58,12 +58,16 @@ def following(
     context: Context,
     pipeline: AnyPipeline = "",
     many: Annotated[int, typer.Option("--number", "-n", min=1, max=1000, help="So many.")] = 5,
+    turned: Annotated[
+        bool, typer.Option("--around-dst", help="Around the next turns of each schedule's clock, so many on each side.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """List what will fire, soonest first, in UTC and in the schedule's own zone."""
-    from stackhub.cli import history
+    from stackhub.cli import coming
 
-    return history.following(where(context), pipeline, many=many, as_json=as_json)
+    show = coming.around_dst if turned else coming.following
+    return show(where(context), pipeline, many=many, as_json=as_json)
 
 
 @command("plan shop", LOOK)

@@ -145,9 +145,11 @@ def _starts(pipeline: Pipeline) -> str:
 
 
 def _schedule(schedule: Schedule) -> str:
-    if schedule.every is not None:
-        return f"every {say(schedule.every)}"
-    return f"cron {schedule.cron} ({schedule.timezone})"
+    when = (
+        f"every {say(schedule.every)}" if schedule.every is not None else f"cron {schedule.cron} ({schedule.timezone})"
+    )
+    days = [(" on days of ", schedule.only), (" except on days of ", schedule.without)]
+    return when + "".join(f"{word}{' or '.join(names)}" for word, names in days if names)
 
 
 def _sla(sla: Sla | None) -> str:

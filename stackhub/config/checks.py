@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from stackhub.config.calendars import calendars
 from stackhub.config.findings import Loc
 from stackhub.config.graph import cycles
 from stackhub.config.instances import Instances
@@ -48,7 +49,8 @@ def declare(page: Page, instances: Instances, environ: Mapping[str, str], timezo
     if file is None:
         return declared
     declared.after = _after(file, page)
-    planned = schedules(file, page, timezone)
+    known = calendars(file, page, instances.directory)
+    planned = schedules(file, page, timezone, known)
     tasks, secrets = declare_tasks(file, page, instances, environ)
     routes, more = routes_of(file, page, instances, environ)
     declared.secrets = [*secrets, *more]
@@ -57,6 +59,7 @@ def declare(page: Page, instances: Instances, environ: Mapping[str, str], timezo
         description=file.description,
         owner=file.owner,
         schedules=planned,
+        calendars={name: known[name] for one in planned for name in (*one.only, *one.without)},
         after=tuple(declared.after),
         sla=sla(file, page, planned, timezone),
         catchup=file.catchup,

@@ -20,5 +20,5 @@ def hint(wrong: str, known: Iterable[str]) -> str:
     near = nearest(wrong, names)
     if near is not None:
         return f": did you mean {near!r}?"
-    most = 12
+    most = 16
     return f"; there is {', '.join(names)}" if 0 < len(names) <= most else ""

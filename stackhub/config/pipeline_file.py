@@ -29,6 +29,9 @@ def _name(written: str) -> str:
 Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": NAME})]
 
 
+Names = Annotated[dict[int, str], BeforeValidator(number, json_schema_input_type=list[str])]
+
+
 class _Strict(BaseModel):
     """What a person writes: nothing is taken for something else, unknown keys are errors."""
 
@@ -45,6 +48,10 @@ def _names(written: Any) -> Any:
     return {0: written} if isinstance(written, str) else number(written)
 
 
+def _calendar(written: Any) -> Any:
+    return {"dates": written} if isinstance(written, list) else written
+
+
 def _need(written: Any) -> Any:
     return {"task": written} if isinstance(written, str) else written
 
@@ -55,6 +62,27 @@ class ScheduleFile(_Strict):
     cron: str | None = Field(default=None, examples=["0 6 * * 1-5"], description="five fields; minute first")
     every: Duration | None = Field(default=None, description="a fixed distance, from the moment it is put in force")
     timezone: str | None = Field(default=None, description="an IANA name; by default the hub's")
+    only: Names | None = Field(default=None, description="calendars: nothing runs on a day that is on none of them")
+    without: Names | None = Field(
+        default=None, alias="except", description="calendars: nothing runs on a day that is on one of them"
+    )
+
+
+class CalendarFile(_Strict):
+    """Days: listed, in a file of their own, the public holidays of a country, or all of these together."""
+
+    dates: (
+        Annotated[
+            dict[int, Annotated[str, Field(examples=["2026-12-24 Christmas Eve", "2026-12-24..2026-12-31"])]],
+            BeforeValidator(number, json_schema_input_type=list[str]),
+        ]
+        | None
+    ) = None
+    file: str | None = Field(default=None, description="a day on each line; relative to the configuration's directory")
+    country: str | None = Field(
+        default=None, examples=["DE"], description="its public holidays; needs stackhub[holidays]"
+    )
+    subdivision: str | None = Field(default=None, examples=["BE"], description="of the country: a state, a region")
 
 
 class SlaFile(_Strict):
@@ -155,6 +183,9 @@ class PipelineFile(_Strict):
     schedule: Annotated[
         dict[int, ScheduleFile],
         BeforeValidator(_one_or_more, json_schema_input_type=ScheduleFile | list[ScheduleFile]),
+    ] = {}
+    calendars: dict[
+        Name, Annotated[CalendarFile, BeforeValidator(_calendar, json_schema_input_type=CalendarFile | list[str])]
     ] = {}
     triggers: Annotated[dict[int, TriggerFile], BeforeValidator(number, json_schema_input_type=list[TriggerFile])] = {}
     sla: SlaFile | None = None

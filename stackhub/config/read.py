@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from stackhub.config.calendars import calendar_files
 from stackhub.config.checks import Declared, check_together, declare
 from stackhub.config.env_files import HUB, env_files, read_env_file
 from stackhub.config.findings import Findings
@@ -142,9 +143,9 @@ def find_directory(option: str | None, environ: Mapping[str, str], cwd: Path) ->
 
 
 def fingerprint_directory(directory: Path) -> DirectoryState:
-    """Return something cheap that differs once an env file or a pipeline file was added, removed or written."""
+    """Return something cheap that differs once an env, pipeline or calendar file was added, removed or written."""
     found = []
-    for path in [*env_files(directory), *_pipeline_files(directory)]:
+    for path in [*env_files(directory), *_pipeline_files(directory), *calendar_files(directory)]:
         try:
             seen = path.stat()
         except OSError:  # gone since it was listed

@@ -1,18 +1,23 @@
 """When a pipeline runs and by when it must be done: schedules and the SLA, from text to values."""
 
 import re
-from datetime import time, timedelta
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
+from stackhub.config.findings import Loc
+from stackhub.config.nearest import hint
 from stackhub.config.page import Page
 from stackhub.config.pipeline_file import PipelineFile, ScheduleFile
 from stackhub.config.zones import known_zone
 from stackhub.decide.cron import problem
-from stackhub.decide.schedule import LONGEST, SHORTEST
+from stackhub.decide.schedule import LONGEST, SHORTEST, following
+from stackhub.model.calendar import Calendar
 from stackhub.model.pipeline import Schedule, Sla
 from stackhub.model.words import say
 
 _TIME: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
+_EARLY: Final = date(2020, 1, 1)  # from where a schedule without listed days is followed: any day will do
 _NAMED: Final = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -24,10 +29,21 @@ _NAMED: Final = {
 }
 
 
-def schedules(file: PipelineFile, page: Page, timezone: str) -> tuple[Schedule, ...]:
+def schedules(file: PipelineFile, page: Page, timezone: str, calendars: Mapping[str, Calendar]) -> tuple[Schedule, ...]:
     """Read the schedules; ``timezone`` is the hub's. What is wrong is told, and left out."""
-    found = (_schedule(at, one, page, timezone) for at, one in file.schedule.items())
-    return tuple(schedule for schedule in found if schedule is not None)
+    told = len(page.findings.problems)
+    found = [(at, _schedule(at, one, page, timezone, calendars)) for at, one in file.schedule.items()]
+    used = {
+        name for one in file.schedule.values() for part in (one.only, one.without) for name in (part or {}).values()
+    }
+    for name in calendars:
+        if name not in used:
+            page.warn(("calendars", name), "no schedule names it: add it under only or except")
+    good = [(at, schedule) for at, schedule in found if schedule is not None]
+    if len(page.findings.problems) == told:
+        for at, schedule in good:
+            _comes_round(schedule, ("schedule", at), page, calendars)
+    return tuple(schedule for _, schedule in good)
 
 
 def sla(file: PipelineFile, page: Page, declared: tuple[Schedule, ...], timezone: str) -> Sla | None:
@@ -58,7 +74,9 @@ def cron_fault(line: str) -> str | None:
     return f"{line.strip()} is not read: write {named!r}" if named else problem(line)
 
 
-def _schedule(at: int, one: ScheduleFile, page: Page, timezone: str) -> Schedule | None:
+def _schedule(
+    at: int, one: ScheduleFile, page: Page, timezone: str, calendars: Mapping[str, Calendar]
+) -> Schedule | None:
     loc = ("schedule", at)
     good = True
     written = [key for key in ("cron", "every") if page.document.holds((*loc, key))]
@@ -72,9 +90,41 @@ def _schedule(at: int, one: ScheduleFile, page: Page, timezone: str) -> Schedule
         page.wrong((*loc, "every"), f"should lie between {say(SHORTEST)} and {say(LONGEST)}")
         good = False
     zone = _zone(one.timezone, (*loc, "timezone"), page) if one.timezone is not None else timezone
-    if not good or zone is None or (one.cron is None and one.every is None):
+    only = _named(one.only, (*loc, "only"), page, calendars)
+    without = _named(one.without, (*loc, "except"), page, calendars)
+    if not good or zone is None or (one.cron is None and one.every is None) or only is None or without is None:
         return None
-    return Schedule(cron=one.cron or "", every=one.every, timezone=zone)
+    return Schedule(cron=one.cron or "", every=one.every, timezone=zone, only=only, without=without)
+
+
+def _named(
+    written: Mapping[int, str] | None, loc: Loc, page: Page, calendars: Mapping[str, Calendar]
+) -> tuple[str, ...] | None:
+    """Return the calendars that a schedule names; None where one of them is unknown."""
+    if written is None:
+        return ()
+    if not written:
+        page.wrong(loc, "names no calendar: name one, or leave it out")
+    unknown = {at: name for at, name in written.items() if not page.document.holds(("calendars", name))}
+    for at, name in unknown.items():
+        near = hint(name, calendars) or ": declare it under calendars"
+        page.wrong((*loc, at), f"unknown calendar {name!r}{near}")
+    names = tuple(dict.fromkeys(written.values()))
+    return names if names and all(name in calendars for name in names) else None
+
+
+def _comes_round(schedule: Schedule, loc: Loc, page: Page, calendars: Mapping[str, Calendar]) -> None:
+    """Tell of a schedule that its calendars leave nothing of; one whose days are over is merely odd."""
+    if not schedule.only and not schedule.without:
+        return
+    days = [span.first for name in schedule.only for span in calendars[name].spans]
+    earliest = datetime.combine(min(days, default=_EARLY), time(), UTC) - timedelta(days=2)
+    key = "only" if schedule.only else "except"
+    names = " and ".join((*schedule.only, *schedule.without))
+    if following(schedule, earliest, earliest, calendars) is None:
+        page.wrong((*loc, key), f"never comes round: {names} leaves no tick of it")
+    elif following(schedule, (now := datetime.now(UTC)), now, calendars) is None:
+        page.warn((*loc, key), f"does not come round any more: {names} leaves no tick from today on")
 
 
 def _zone(name: str, loc: tuple[str | int, ...], page: Page) -> str | None:

@@ -75,6 +75,12 @@ class Line:
         """Count the instants in (``start``, ``end``]; a year of minutes takes about 0.1 s."""
         return sum(1 for _ in takewhile(lambda tick: tick <= end, self.after(start)))
 
+    def walls(self, day: date) -> list[datetime]:
+        """Return the times that the line names on a local day, rising and naive; the clock may not show all of them."""
+        if day.month not in self.months or not self.days.match_day(day):
+            return []
+        return [datetime.combine(day, time()) + passed for passed in self.times]
+
     def _dates(self, at: datetime, step: int) -> Iterator[date]:
         day = at.astimezone(self.zone).date()
         for _ in range(_HORIZON):
@@ -89,12 +95,12 @@ class Line:
         if old == new:
             start = midnight - old
             return [start + passed for passed in self.times]
-        turn = _turn(midnight - old - _SECOND, midnight + _DAY - new, self.zone)
+        turned = turn(midnight - old - _SECOND, midnight + _DAY - new, self.zone)
         walls = [midnight + passed for passed in self.times]
-        before = {wall - old for wall in walls if wall - old < turn}
+        before = {wall - old for wall in walls if wall - old < turned}
         if self.stepping:
-            return sorted(before | {wall - new for wall in walls if wall - new >= turn})
-        return sorted(before | {max(wall - new, turn) for wall in walls if wall - old >= turn})
+            return sorted(before | {wall - new for wall in walls if wall - new >= turned})
+        return sorted(before | {max(wall - new, turned) for wall in walls if wall - old >= turned})
 
 
 @lru_cache(maxsize=1024)
@@ -150,7 +156,7 @@ def instant(wall: datetime, where: ZoneInfo) -> datetime:
     if _wall(late, where) == wall:
         return late
     early = wall.replace(tzinfo=where, fold=1).astimezone(UTC)  # in a gap the folds stand on either side of it
-    return _turn(early, late, where)
+    return turn(early, late, where)
 
 
 def _wall(at: datetime, where: ZoneInfo) -> datetime:
@@ -162,7 +168,7 @@ def _offset(wall: datetime, where: ZoneInfo) -> timedelta:
     return timedelta() if offset is None else offset
 
 
-def _turn(early: datetime, late: datetime, where: ZoneInfo) -> datetime:
+def turn(early: datetime, late: datetime, where: ZoneInfo) -> datetime:
     """Return the moment between these two, to the second, at which the zone's clock is turned."""
     before = early.astimezone(where).utcoffset()
     while late - early > _SECOND:

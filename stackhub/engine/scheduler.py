@@ -9,8 +9,9 @@ from typing import Final
 import structlog
 
 from stackhub.clock import Clock
+from stackhub.decide.overlap import Meeting, clash
 from stackhub.decide.run import Cancel
-from stackhub.decide.schedule import Due, Meeting, Verdict, clash, fall_due
+from stackhub.decide.schedule import Due, Verdict, fall_due
 from stackhub.engine.bell import Bell
 from stackhub.engine.births import Births, deadline_rows
 from stackhub.engine.board import Board
@@ -21,7 +22,7 @@ from stackhub.model.pipeline import Overlap, Pipeline
 from stackhub.model.run import OpenRun, Trigger
 from stackhub.store import configure
 from stackhub.store import transaction as tx
-from stackhub.store.configure import Scheduled
+from stackhub.store.configure import Scheduled, runs_next
 from stackhub.store.lanes import TIME
 from stackhub.store.store import Store
 from stackhub.store.tables import maybe_micros, micros
@@ -52,11 +53,19 @@ class Scheduler:
         self.bell.ring()
 
     def following(self, pipeline: str) -> datetime | None:
-        """Return when the next tick of a pipeline falls; None when it has no schedule, or is paused."""
+        """Return when the next tick of a pipeline runs; None when it has no schedule, or is paused."""
         known = self._in_force.active(pipeline)
         if known is None or known.paused_at is not None:
             return None
-        return min((s.next_at for s in self._schedules if s.pipeline == pipeline and s.next_at), default=None)
+        return min((one.next_at for one in self.coming(pipeline) if one.next_at), default=None)
+
+    def coming(self, pipeline: str = "") -> list[Scheduled]:
+        """Return the schedules in force, each with its next tick that its calendars do not leave out."""
+        found = []
+        for one in self.schedules(pipeline):
+            known = self._in_force.active(one.pipeline)
+            found.append(runs_next(one, known.pipeline.calendars) if known is not None else one)
+        return found
 
     def schedules(self, pipeline: str = "") -> list[Scheduled]:
         """Return the schedules in force."""
@@ -96,6 +105,7 @@ class Scheduler:
             catchup=known.pipeline.catchup,
             paused_since=paused,
             resumed_at=now if resume else None,
+            calendars=known.pipeline.calendars,
         )
         if not dues:
             return

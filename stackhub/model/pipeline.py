@@ -10,6 +10,7 @@ from datetime import time, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from stackhub.model.calendar import Calendar
 from stackhub.model.words import Severity
 
 
@@ -100,6 +101,8 @@ class Schedule:
     cron: str = ""
     every: timedelta | None = None
     timezone: str = "UTC"  # an IANA name
+    only: tuple[str, ...] = ()  # calendars of the pipeline: a tick on none of their days is left out
+    without: tuple[str, ...] = ()  # `except`: a tick on a day of one of them is left out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +134,7 @@ class Pipeline:
     description: str = ""
     owner: str = ""
     schedules: tuple[Schedule, ...] = ()
+    calendars: Mapping[str, Calendar] = field(default_factory=dict)  # those that its schedules name
     after: tuple[str, ...] = ()  # pipelines whose success starts this one
     sla: Sla | None = None
     catchup: Catchup = Catchup.LAST

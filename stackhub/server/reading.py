@@ -13,6 +13,7 @@ from stackhub.engine.engine import Engine
 from stackhub.engine.standin import StandIn
 from stackhub.model.run import OpenRun, RunState
 from stackhub.server import views
+from stackhub.server.coming import preview
 from stackhub.server.finding import RunId, Text, TheEngine, answers, pipeline_named, run_named, task_named
 from stackhub.server.patience import read
 from stackhub.server.told import kept_of, mute_view, told_view
@@ -53,6 +54,14 @@ async def _pipelines(engine: Engine, names: list[str]) -> list[View]:
         )
         for name in names
     ]
+
+
+@router.get("/pipelines/{name}/preview", tags=["pipelines"], responses=answers(404))
+async def show_preview(name: Text, engine: TheEngine) -> View:
+    """Show what resuming a paused pipeline would do at this moment, and what fires after that."""
+    pipeline_named(engine, name)
+    going = [open_run.run for open_run in engine.board.runs(name)]
+    return preview(engine.in_force.known[name], engine.scheduler.schedules(name), going, engine.clock.now())
 
 
 @router.get("/runs", tags=["runs"])
@@ -218,7 +227,7 @@ async def list_messages(
 async def list_next(engine: TheEngine) -> list[View]:
     """List what will fire, soonest first."""
     known = engine.in_force.known
-    coming = [one for one in engine.scheduler.schedules() if one.next_at is not None]
+    coming = [one for one in engine.scheduler.coming() if one.next_at is not None]
     coming.sort(key=lambda one: (one.next_at is None, one.next_at, one.pipeline))
     return [views.next_view(one, known.get(one.pipeline)) for one in coming]
 

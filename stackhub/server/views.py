@@ -290,7 +290,9 @@ def _task(task: Task) -> View:
 
 
 def _schedule(schedule: Schedule) -> View:
-    return {"cron": schedule.cron or None, "every": seconds(schedule.every), "timezone": schedule.timezone}
+    view: View = {"cron": schedule.cron or None, "every": seconds(schedule.every), "timezone": schedule.timezone}
+    calendars = {"only": list(schedule.only), "except": list(schedule.without)}
+    return {**view, **{key: names for key, names in calendars.items() if names}}
 
 
 def _sla(sla: Sla | None) -> View | None:

@@ -1,12 +1,13 @@
 """Puts a configuration in force: pipelines by content, their schedules, one revision; all in one `Store.call`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from stackhub.decide.schedule import first
+from stackhub.decide.schedule import first, following
+from stackhub.model.calendar import Calendar
 from stackhub.model.codec import dump, load
 from stackhub.model.pipeline import Pipeline, Schedule
 from stackhub.store import tables as t
@@ -111,6 +112,14 @@ def schedules(connection: sa.Connection) -> list[Scheduled]:
         )
         for row in connection.execute(sa.select(t.schedule))
     ]
+
+
+def runs_next(scheduled: Scheduled, calendars: Mapping[str, Calendar]) -> Scheduled:
+    """Return a schedule with its next tick that is not left out in place of the next that is to be decided."""
+    schedule, at = scheduled.schedule, scheduled.next_at
+    if at is None or not (schedule.only or schedule.without):
+        return scheduled
+    return replace(scheduled, next_at=following(schedule, at - timedelta.resolution, scheduled.anchor, calendars))
 
 
 def ticks(connection: sa.Connection, pipeline: str, spec: str) -> set[datetime]:

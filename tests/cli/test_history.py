@@ -1,7 +1,7 @@
 """Looking at what has run, and at what will."""
 
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -179,3 +179,46 @@ def test_what_is_in_force_is_what_next_shows_once_something_has_run(stackhub, hi
 
 def test_a_pipeline_without_runs_yet_has_no_newest_run(stackhub, history):
     assert stackhub("show", "long").code == 2
+
+
+def test_next_names_the_days_that_a_calendar_leaves_out(stackhub, directory):
+    text = (
+        "pipeline: shut\nschedule: {cron: '0 6 * * *', except: [closed]}\n"
+        f"calendars: {{closed: [{days(1)}..{days(40)} Stock-taking]}}\n"
+        "tasks: {a: {uses: shell.run, with: {command: 'true'}}}\n"
+    )
+    (directory / "pipelines" / "shut.yaml").write_text(text)
+    ticks = stackhub("next", "shut", "--json", "-n", "2").json
+    assert next(tick["at"][:10] for tick in ticks if tick["at"][:10] > days(0)) == days(41)
+    assert f"shut: not on {days(1)} (calendar closed: Stock-taking), " in stackhub("next", "shut", "-n", "3").out
+    assert "and 37 days more" in stackhub("next", "shut", "-n", "3").out
+    assert "cron 0 6 * * * (UTC) except on days of closed" in stackhub("plan", "shut").out
+
+
+def days(many):
+    return (datetime.now(UTC) + timedelta(days=many)).date().isoformat()
+
+
+def test_next_around_the_turns_of_a_clock(stackhub, directory):
+    text = "pipeline: night\nschedule: {cron: '30 2 * * *', timezone: Europe/Berlin}\ntasks: {a: {uses: shell.run, with: {command: 'true'}}}\n"
+    (directory / "pipelines" / "night.yaml").write_text(text)
+    first, second = stackhub("next", "night", "--around-dst", "-n", "1", "--json").json
+    notes = [tick["note"] for view in (first, second) for tick in view["ticks"]]
+    assert "stands for 02:30, which the clock leaves out" in notes
+    shown = stackhub("next", "night", "--around-dst").out
+    assert "night: 30 2 * * * Europe/Berlin; " in shown
+    assert "02:30 comes twice: the first" in shown
+    (directory / "pipelines" / "night.yaml").write_text(text.replace("Europe/Berlin", "Asia/Tokyo"))
+    shown = stackhub("next", "night", "--around-dst").out
+    assert shown == "night: the clock of Asia/Tokyo is not turned in the next two years\n"
+
+
+def test_a_pause_is_seen_before_it_is_made(stackhub, history):
+    said = stackhub("pause", "shop", "--dry-run")
+    assert (said.code, said.out) == (0, "")
+    assert said.err.count(" waits\n") == 3
+    assert "which is last: stackhub resume shop --dry-run" in said.err
+    assert stackhub("resume", "shop", "--dry-run").err.startswith("shop is not paused\n")
+    view = stackhub("resume", "shop", "--dry-run", "--json").json
+    assert (view["paused"], view["ticks"], len(view["next"])) == (False, [], 5)
+    assert stackhub("resume", "nowhere", "--dry-run").code == 2

@@ -6,11 +6,7 @@ from datetime import timedelta
 import pytest
 from decide.cron_oracle import utc
 
-from stackhub.decide.schedule import (
-    Clash,
-    Meeting,
-    clash,
-)
+from stackhub.decide.overlap import Clash, Meeting, clash
 from stackhub.model.pipeline import Catchup, Overlap
 from stackhub.model.run import Interval, Run, RunState, Trigger
 

@@ -261,3 +261,65 @@ async def test_each_tick_is_one_run_and_gives_way_once_whatever_dies_when(tmp_pa
 
     points = await every_death(tmp_path, furnish, two_ticks, check, about=("TICK", "RUN_MOVED", "cancel", "start"))
     assert any("TICK" in point for point in points)
+
+
+# --- calendars -------------------------------------------------------------------------------------------------------
+
+
+async def reasons(hub):
+    def rows(connection):
+        query = sa.select(t.tick.c.verdict, t.tick.c.reason).order_by(t.tick.c.at)
+        return [(row.verdict, row.reason) for row in connection.execute(query)]
+
+    return await hub.store.read(rows)
+
+
+def every_day(house, days):
+    house.scheduled = True
+    return house.instances("tap").pipeline(
+        "pipeline: daily\nschedule: {cron: '0 6 * * *', except: [closed]}\n"
+        f"calendars: {{closed: [{days}]}}\nsla: {{finish_by: '07:30'}}\n"
+        "tasks: {load: {uses: tap.sync, with: {connection: orders}}}\n"
+    )
+
+
+async def test_a_tick_on_a_day_left_out_is_a_recorded_skip_and_late_for_nobody(house):
+    async with every_day(house, "2026-11-03..2026-11-04 Stock-taking").hub() as hub:
+        for day in (3, 4, 5):
+            await hub.reach(at(6, day=day))
+            await hub.until(lambda: not hub.engine.board.runs())
+            await hub.reach(at(7, 31, day=day))
+        assert await hub.incidents() == []
+        [run] = await hub.runs()
+        found = await reasons(hub)
+        assert hub.engine.scheduler.following("daily") == at(6, day=6)
+    assert found == [("skip", "calendar closed: Stock-taking")] * 2 + [("run", "on time")]
+    assert (run.interval.start, run.interval.end) == (at(6), at(6, day=5))  # with what the days before had left
+
+
+async def test_an_edited_calendar_holds_for_the_next_tick_and_moves_no_schedule(house):
+    async with every_day(house, "2026-11-03").hub() as hub:
+        await hub.reach(at(6, day=3))
+        assert hub.engine.scheduler.following("daily") == at(6, day=4)
+        every_day(house, "2026-11-04")
+        await hub.engine.apply(house.read())
+        await hub.reach(at(6, day=4))
+        assert hub.engine.scheduler.following("daily") == at(6, day=5)
+        found = await reasons(hub)
+    assert found == [("skip", "calendar closed")] * 2
+
+
+async def test_days_left_out_while_the_hub_was_down_are_recorded_when_it_is_back(house):
+    every_day(house, "2026-11-03, 2026-11-05")
+    async with house.hub():
+        pass
+    house.clock.pass_time(at(7, day=5) - house.clock.now())
+    async with house.hub() as hub:
+        await hub.ticked()
+        await hub.until(lambda: not hub.engine.board.runs())
+        found = await reasons(hub)
+    assert found == [
+        ("skip", "calendar closed"),
+        ("run", "missed while the hub was down: catchup is last"),
+        ("skip", "calendar closed"),
+    ]
