@@ -29,9 +29,6 @@ def _name(written: str) -> str:
 Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": NAME})]
 
 
-Names = Annotated[dict[int, str], BeforeValidator(number, json_schema_input_type=list[str])]
-
-
 class _Strict(BaseModel):
     """What a person writes: nothing is taken for something else, unknown keys are errors."""
 
@@ -46,6 +43,9 @@ def _one_or_more(written: Any) -> Any:
 
 def _names(written: Any) -> Any:
     return {0: written} if isinstance(written, str) else number(written)
+
+
+Names = Annotated[dict[int, str], BeforeValidator(_names, json_schema_input_type=str | list[str])]
 
 
 def _calendar(written: Any) -> Any:
