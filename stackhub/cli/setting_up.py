@@ -41,6 +41,20 @@ def schema() -> int:
     return admin.schema()
 
 
+@command("compile revenue.py > pipelines/revenue.yaml", SET_UP, name="compile")
+def compile_script(
+    context: Context,
+    script: Annotated[Path, typer.Argument(metavar="FILE", help="A Python file.")],
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="DIR", help="Write every pipeline to a file of its own in here.")
+    ] = None,
+) -> int:
+    """Turn pipelines written in Python into the files that the hub reads; the script runs in a process of its own."""
+    from stackhub.cli import compiling
+
+    return compiling.write(script, to, where(context).environ)
+
+
 @command("sandbox --port 8788", SET_UP)
 def sandbox(context: Context, port: Port = 8788) -> int:
     """Play Fivetran, Airbyte, Slack and PagerDuty on one port, and print the env lines that point there."""

@@ -37,6 +37,8 @@ def page(directory) -> str:
         path.unlink()
     [shown] = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     (directory / "pipelines" / "shop.yaml").write_text(shown)
+    [script] = re.findall(r"```python\n(# revenue.py\n.*?)```", text, re.DOTALL)
+    (directory / "revenue.py").write_text(script)
     return text
 
 
