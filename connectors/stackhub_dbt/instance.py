@@ -35,12 +35,14 @@ from stackhub_dbt.listing import MANIFEST, RUNS, Parsed, listed
 from stackhub_dbt.log import render
 from stackhub_dbt.options import DbtSettings, SelectOptions
 from stackhub_dbt.results import read_results, reconcile
+from stackhub_dbt.revision import revision
 from stackhub_dbt.secrecy import hiding
-from stackhub_dbt.verdict import Facts, judge, lost
+from stackhub_dbt.verdict import Facts, judge, lost, noted
 
 OUTPUT: Final = "output"  # both streams: what is no event (a usage error, a traceback) stands in its place among them
 PIECE: Final = 4 * 2**20  # bytes of it read at once
 REST: Final = "run_results.json"  # the file in a job's directory that lists what it is to run; the job's own is deeper
+REVISION: Final = "revision"  # of the project's files: in a baseline, a handle, a result
 ASKED: Final = "asked_to_stop"  # the file in a job's directory that says so
 # SIGTERM kills dbt at once, v1 and v2, and its queries go on in the warehouse; at SIGINT it cancels them. v1 cancels
 # those of that very moment only: a model between two statements begins the next, and dbt waits for it. A second SIGINT
@@ -79,14 +81,15 @@ class DbtProject:
     # --- jobs ---------------------------------------------------------------------------------------------------
 
     async def prepare(self, job: Job) -> Baseline:
-        """Note which dbt is going to run, and on which host.
+        """Note which dbt is going to run, on which host, and the revision of the files that it is going to read.
 
         Raises:
             Rejected: there is no dbt, or no project.
         """
         if not (self._project.directory / probe.PROJECT_FILE).is_file():
             raise Rejected(f"no {probe.PROJECT_FILE} in {self._project.directory}: set DBT_PROJECT_DIR")
-        return {"dbt": (await self._dbt(self._environment(job))).version, "host": self._launcher.host}
+        dbt = await self._dbt(self._environment(job))
+        return {"dbt": dbt.version, "host": self._launcher.host, REVISION: await self._revision()}
 
     async def start(self, job: Job, baseline: Baseline, key: str) -> Handle:
         """Start dbt; under a key that has a process already, return that.
@@ -101,8 +104,8 @@ class DbtProject:
             Rejected: there is no dbt.
             Unavailable: the process could not be started.
         """
-        del baseline
-        if isinstance(found := self._jobs.find(key, **_facts(job)), Found):
+        facts = _facts(job, baseline)
+        if isinstance(found := self._jobs.find(key, **facts), Found):
             return found.handle
         env = self._environment(job)
         dbt = await self._dbt(env)
@@ -113,7 +116,7 @@ class DbtProject:
         )
         files = {REST: command.results_of(job.operation, left)} if left else {}
         asked = Command(argv=argv, cwd=self._project.directory, env=env, files=files, merge_output=True)
-        return await self._jobs.start(key, asked, **_facts(job))
+        return await self._jobs.start(key, asked, **facts)
 
     async def poll(self, handles: Sequence[Handle]) -> Sequence[Answer]:
         """Read what each process has said since the last time, and how it ended if it has."""
@@ -121,8 +124,7 @@ class DbtProject:
 
     async def find(self, job: Job, baseline: Baseline, key: str) -> Search:
         """Look for the directory of the key."""
-        del baseline
-        return self._jobs.find(key, **_facts(job))
+        return self._jobs.find(key, **_facts(job, baseline))
 
     async def cancel(self, handle: Handle) -> None:
         """Send the next signal: twice SIGINT, at which dbt cancels its queries, then SIGKILL.
@@ -188,6 +190,9 @@ class DbtProject:
     def _environment(self, job: Job) -> dict[str, str]:
         return environment(job, self._further)
 
+    async def _revision(self) -> str:
+        return await in_thread(revision, self._project.directory)
+
     async def _dbt(self, env: dict[str, str]) -> Dbt:
         return await self._versions.ask(locate(self._executable, self._directory), env)
 
@@ -228,7 +233,7 @@ class DbtProject:
             self._parsed.keep(place / "target")
         facts = Facts(ended=ended, operation=handle["operation"], cancelled=cancelled, rest=(place / REST).exists())
         self._followed.pop(handle["key"], None)
-        return judge(facts, story, nodes)
+        return noted(judge(facts, story, nodes), handle.get(REVISION, ""), await self._revision())
 
     async def _nodes(self, handle: Handle, story: Story, *, believed: bool = True) -> tuple[Node, ...]:
         """Return every node as it was left; what an interrupted dbt writes at its end is not ``believed``."""
@@ -252,6 +257,6 @@ class DbtProject:
             changed.update((node.id, node) for node in followed.story.feed(data))
 
 
-def _facts(job: Job) -> dict[str, Json]:
+def _facts(job: Job, baseline: Baseline) -> dict[str, Json]:
     """Return what a handle says besides where the process is; a lost dbt may always be tried again."""
-    return {"operation": job.operation, "repeatable": True}
+    return {"operation": job.operation, "repeatable": True, REVISION: baseline.get(REVISION, "")}

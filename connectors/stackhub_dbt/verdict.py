@@ -10,13 +10,14 @@ Exit codes: https://docs.getdbt.com/reference/exit-codes (read 2026-11), and as 
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from signal import SIGINT
 from typing import Final
 
 from stackhub.contract import DONE, Finished, Node, NodeState, Outcome
 from stackhub.launch import Ended
 from stackhub_dbt.events import HOOK, Story
+from stackhub_dbt.revision import changed
 
 LONGEST: Final = 600  # characters of a note's quotations
 NOTHING: Final = "nothing was selected: dbt ran no node"
@@ -63,6 +64,14 @@ def judge(facts: Facts, story: Story, nodes: tuple[Node, ...]) -> Finished:
         nodes=nodes,
         result=result,
     )
+
+
+def noted(end: Finished, before: str, after: str) -> Finished:
+    """Add to an end which revision of the project was read, and that it is another one by now."""
+    if not before:
+        return end
+    warning = "; ".join(filter(None, (end.warning, changed(before, after))))
+    return replace(end, result={**end.result, "revision": before}, warning=warning)
 
 
 def lost(note: str, nodes: tuple[Node, ...]) -> Finished:
