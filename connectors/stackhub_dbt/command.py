@@ -48,7 +48,14 @@ class Project:
 
 
 def command_line(
-    dbt: Dbt, project: Project, operation: str, options: SelectOptions, place: Path, *, rest: bool
+    dbt: Dbt,
+    project: Project,
+    operation: str,
+    options: SelectOptions,
+    place: Path,
+    *,
+    rest: bool,
+    leave: tuple[str, ...] = (),
 ) -> tuple[str, ...]:
     """Return the argv of a job whose files are to be in ``place``.
 
@@ -56,7 +63,8 @@ def command_line(
     ``debug`` v1 writes seven times as much (25 kB a node, measured): of a build of 2,000 nodes the middle of the output
     would be dropped, and with it what a retry has to know. An error's own words come at the end for that.
 
-    ``rest``: run what ``run_results.json`` in ``place`` lists, in place of the selection.
+    ``rest``: run what ``run_results.json`` in ``place`` lists, in place of the selection. ``leave``: sources, by unique
+    id; nothing downstream of them is run.
     """
     return (
         dbt.path,
@@ -67,11 +75,13 @@ def command_line(
         *(("--threads", str(threads)) if (threads := options.threads or project.threads) else ()),
         *(("--full-refresh",) if getattr(options, "full_refresh", False) else ()),
         *(("--fail-fast",) if getattr(options, "fail_fast", False) else ()),
-        *((*REST, "--state", str(place)) if rest else _selection(options)),
+        *((*REST, "--state", str(place)) if rest else _selection(options, leave)),
     )
 
 
-def listing_line(dbt: Dbt, project: Project, options: SelectOptions, place: Path) -> tuple[str, ...]:
+def listing_line(
+    dbt: Dbt, project: Project, options: SelectOptions, place: Path, leave: tuple[str, ...] = ()
+) -> tuple[str, ...]:
     """Return the argv that prints the unique id of everything the selection holds, one JSON object a line."""
     return (
         dbt.path,
@@ -79,8 +89,13 @@ def listing_line(dbt: Dbt, project: Project, options: SelectOptions, place: Path
         *_reading(project, options),
         *_own_paths(dbt, place),
         "--no-version-check",
-        *_selection(options),
+        *_selection(options, leave),
     )
+
+
+def below(sources: tuple[str, ...]) -> tuple[str, ...]:
+    """Select all that is downstream of sources, by unique id: "source.shop.crm.customers"."""
+    return tuple(f"source:{unique.partition('.')[2]}+" for unique in sources)
 
 
 def results_of(operation: str, left: tuple[str, ...]) -> bytes:
@@ -154,9 +169,11 @@ def _own_paths(dbt: Dbt, place: Path) -> tuple[str, ...]:
     )
 
 
-def _selection(options: SelectOptions) -> tuple[str, ...]:
+def _selection(options: SelectOptions, leave: tuple[str, ...]) -> tuple[str, ...]:
+    """Write a selection; what is excluded wins over whatever is selected."""
+    exclude = (*options.exclude, *below(leave))
     return (
         *(("--select", *options.select) if options.select else ()),
-        *(("--exclude", *options.exclude) if options.exclude else ()),
+        *(("--exclude", *exclude) if exclude else ()),
         *(("--selector", options.selector) if options.selector else ()),
     )

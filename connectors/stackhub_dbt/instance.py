@@ -1,6 +1,8 @@
 """One dbt project: its commands as processes that outlive the hub, read by their log."""
 
+import json
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from signal import SIGINT, SIGKILL
 from typing import Final
@@ -25,15 +27,18 @@ from stackhub.contract import (
     Reading,
     Rejected,
     Search,
+    Unavailable,
     in_thread,
 )
 from stackhub.launch import Command, Ended, Launcher, Lost, ProcessJobs, Running, environment
 from stackhub_dbt import command, probe
 from stackhub_dbt.events import Story
 from stackhub_dbt.executable import ABSENT, Dbt, Versions, locate
+from stackhub_dbt.files import Files
 from stackhub_dbt.listing import MANIFEST, RUNS, Parsed, listed
 from stackhub_dbt.log import render
 from stackhub_dbt.options import DbtSettings, SelectOptions
+from stackhub_dbt.readings import Readings, reading
 from stackhub_dbt.results import read_results, reconcile
 from stackhub_dbt.revision import revision
 from stackhub_dbt.secrecy import hiding
@@ -71,9 +76,13 @@ class DbtProject:
         self._directory = context.directory
         self._launcher = launcher
         self._project = command.Project.of(settings, context.directory)
-        self._parsed = Parsed(context.state.absolute() / "dbt" / context.instance)
+        state = context.state.absolute() / "dbt" / context.instance
+        self._parsed = Parsed(state)
+        self._readings = Readings(state / "read")
         self._versions = Versions()
         self._further = {name: value.get_secret_value() for name, value in settings.further.items()}
+        by = json.dumps([str(self._project), settings.executable, self._further], sort_keys=True)
+        self._files = Files(self._project.directory, self._project.profiles, state, by)
         self._hide = hiding(self._further.values())
         self._followed: dict[str, _Followed] = {}
         self._jobs = ProcessJobs(launcher, finish=self._finish, going=self._going, ladder=LADDER)
@@ -112,7 +121,7 @@ class DbtProject:
         env = {**command.defaults(dbt, self._parsed.path), **env}
         left = await self._left(dbt, job, env)
         argv = command.command_line(
-            dbt, self._project, job.operation, job.options, self._launcher.place(key), rest=bool(left)
+            dbt, self._project, job.operation, job.options, self._launcher.place(key), rest=bool(left), leave=job.leave
         )
         files = {REST: command.results_of(job.operation, left)} if left else {}
         asked = Command(argv=argv, cwd=self._project.directory, env=env, files=files, merge_output=True)
@@ -144,12 +153,24 @@ class DbtProject:
 
     # --- what it reads ------------------------------------------------------------------------------------------
 
+    async def fingerprint(self) -> str:
+        """Name the project's files by their content, as they are now; dbt is not started for it."""
+        home = environment(Job(operation="list", options=SelectOptions()), self._further).get("HOME", "")
+        return await in_thread(self._files.name, home)
+
     async def reading(self, job: Job) -> Reading:
-        """Let dbt read the project and say what the selection holds; both come of one `dbt list`.
+        """Let dbt read the project and say what the selection holds, unless it did so of these very files before.
+
+        Both come of one `dbt list`.
 
         Raises:
             Rejected: there is no dbt, the project cannot be parsed, or nothing is selected.
+            Unavailable: files of the project were changed meanwhile.
         """
+        project = await self.fingerprint()
+        known = await in_thread(self._readings.get, project, job)
+        if known is not None:
+            return known
         env = self._environment(job)
         dbt = await self._dbt(env)
         env = {**command.defaults(dbt, self._parsed.path), **env}
@@ -161,8 +182,10 @@ class DbtProject:
                 raise Rejected(f"dbt lists nothing to build in {self._project.directory}: try `dbt list` there")
             self._parsed.keep(place / "target")
             read = await in_thread(manifest.read_bytes)
-        kinds = RUNS.get(job.operation, frozenset())
-        return Reading(manifest=read, selected=tuple(one for one in holds if one.partition(".")[0] in kinds))
+        if await self.fingerprint() != project:
+            raise Unavailable(f"files in {self._project.directory} were changed while dbt read them")
+        await in_thread(self._readings.keep, project, job, read, holds)
+        return reading(project, job, read, holds)
 
     # --- what people look at ------------------------------------------------------------------------------------
 
@@ -197,15 +220,48 @@ class DbtProject:
         return await self._versions.ask(locate(self._executable, self._directory), env)
 
     async def _left(self, dbt: Dbt, job: Job, env: dict[str, str]) -> tuple[str, ...]:
-        """Return the unique ids that a retry has left to run; () for everything selected."""
+        """Return the unique ids of exactly what is to run; () for everything selected but what is left out.
+
+        A retry runs what earlier attempts have left, a debt what is owed. A selector takes no ``--exclude`` beside it,
+        so what is to be left out is listed and taken away.
+        """
         done = {node.id for node in job.nodes if node.state in DONE}
-        if not done or job.operation not in RUNS:
+        if job.operation not in RUNS:
             return ()
+        if job.only:  # all of it again where nothing is left: only a hook had failed
+            return tuple(node for node in job.only if node not in done) or job.only
+        if job.leave and job.options.selector:
+            return await self._beside(dbt, job, env, done)
+        if not done:
+            return ()
+        return _less(await self._holds(dbt, job.options, env, job.leave), job, done)
+
+    async def _beside(self, dbt: Dbt, job: Job, env: dict[str, str], done: set[str]) -> tuple[str, ...]:
+        """Return what a selector holds, less what must be left out. Never (), which would be all of it.
+
+        Raises:
+            Unavailable: dbt did not list it.
+            Rejected: nothing is left.
+        """
+        holds = await self._holds(dbt, job.options, env, ())
+        below = job.options.model_copy(update={"select": command.below(job.leave), "exclude": (), "selector": None})
+        gone = await self._holds(dbt, below, env, ())
+        if not holds or not gone:
+            raise Unavailable(f"dbt does not list what reads {', '.join(job.leave)}, which must be left out")
+        rest = tuple(node for node in holds if node not in set(gone))
+        left = _less(rest, job, done) or _less(rest, job, set())
+        if not left:
+            raise Rejected(f"nothing is left to build without what reads {', '.join(job.leave)}")
+        return left
+
+    async def _holds(
+        self, dbt: Dbt, options: SelectOptions, env: dict[str, str], leave: tuple[str, ...]
+    ) -> tuple[str, ...]:
         with self._parsed.scratch() as place:
-            argv = command.listing_line(dbt, self._project, job.options, place)
+            argv = command.listing_line(dbt, self._project, options, place, leave)
             holds = await listed(argv, self._project.directory, env)
             self._parsed.keep(place / "target")
-        return tuple(node for node in holds if node.partition(".")[0] in RUNS[job.operation] and node not in done)
+        return holds
 
     async def _answer(self, handle: Handle) -> Answer:
         match self._launcher.look(handle):
@@ -255,6 +311,11 @@ class DbtProject:
             if not data:
                 return tuple(changed.values())
             changed.update((node.id, node) for node in followed.story.feed(data))
+
+
+def _less(holds: Sequence[str], job: Job, done: AbstractSet[str]) -> tuple[str, ...]:
+    """Return what a command builds of what a selection holds, less what is done."""
+    return tuple(node for node in holds if node.partition(".")[0] in RUNS[job.operation] and node not in done)
 
 
 def _facts(job: Job, baseline: Baseline) -> dict[str, Json]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Final
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from stackhub.contract import Json, Options, Settings
+from stackhub.contract import Json, Options, PartlyBuilt, Settings
 
 
 class DbtSettings(Settings):
@@ -53,6 +53,7 @@ Word = Annotated[str, Field(pattern=r"^[^-\s]\S*$")]
 class SelectOptions(Options):
     """What every dbt command takes."""
 
+    unread: ClassVar[frozenset[str]] = frozenset({"vars", "threads"})
     select: Selection = ()
     exclude: Selection = ()
     selector: Annotated[Word | None, Field(description="a selector of selectors.yml, instead of select")] = None
@@ -76,9 +77,13 @@ class BuildOptions(TestOptions):
     full_refresh: bool = False
 
 
+class PartOptions(BuildOptions, PartlyBuilt):
+    """What a command takes that may build a part."""
+
+
 OPTIONS: Final[Mapping[str, type[SelectOptions]]] = {
-    "build": BuildOptions,
-    "run": BuildOptions,
+    "build": PartOptions,
+    "run": PartOptions,
     "test": TestOptions,
     "seed": BuildOptions,
     "snapshot": TestOptions,

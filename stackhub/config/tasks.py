@@ -5,6 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
+from pydantic import ValidationError
+
+from stackhub.config.duration import parse
 from stackhub.config.findings import Loc
 from stackhub.config.graph import cycles, in_order
 from stackhub.config.instances import Instances
@@ -12,7 +15,8 @@ from stackhub.config.nearest import hint
 from stackhub.config.options import Names, check_options
 from stackhub.config.page import Page
 from stackhub.config.pipeline_file import DefaultsFile, PipelineFile, RetriesFile, TaskFile
-from stackhub.contract import Connector, Operation, Role
+from stackhub.contract import Connector, Operation, PartialOptions, PartlyBuilt, Role
+from stackhub.model.feeding import Partial
 from stackhub.model.pipeline import Need, Retries, Task
 from stackhub.model.words import say
 
@@ -148,6 +152,7 @@ def _task(
         options=one.options,
         needs=needs,
         needs_given=page.document.holds(("tasks", name, "needs")),
+        partial=_partial(one, uses, ("tasks", name, "with", "partial"), page),
         extract=uses is not None and uses.operation.role is Role.EXTRACT,
         retries=_retries(name, file.defaults.retries, one.retries, page),
     )
@@ -155,6 +160,26 @@ def _task(
     on_timeout = one.on_timeout or file.defaults.on_timeout or plain.on_timeout
     freshness = one.freshness or file.defaults.freshness or plain.freshness
     return replace(plain, timeout=timeout, on_timeout=on_timeout, freshness=freshness)
+
+
+def _partial(one: TaskFile, uses: _Uses | None, loc: Loc, page: Page) -> Partial | None:
+    """Read whether a task may build a part; what is wrong with its shape has been told."""
+    if uses is None or not issubclass(uses.operation.options, PartlyBuilt):
+        return None
+    written = one.options.get("partial", False)
+    if isinstance(written, bool):
+        return Partial() if written else None
+    try:
+        said = PartialOptions.model_validate(written)
+    except ValidationError:
+        return None
+    wait = None
+    if said.wait is not None:
+        try:
+            wait = parse(said.wait)
+        except ValueError as err:
+            page.wrong((*loc, "wait"), str(err))
+    return Partial(wait=wait, rules=said.rules)
 
 
 def _retries(name: str, common: RetriesFile | None, own: RetriesFile | None, page: Page) -> Retries:

@@ -125,13 +125,21 @@ class Probe(Protocol):
 
 @runtime_checkable
 class Reads(Protocol):
-    """Knows, before a job runs, what it will build and what that reads."""
+    """Knows, before a job runs, what it will build and what that reads.
+
+    Its jobs also know how to build a part: without what is downstream of `Job.leave`, or `Job.only` and nothing else.
+    """
+
+    async def fingerprint(self) -> str:
+        """Name the project's files by their content, as they are now. Quick: nothing is started for it."""
+        ...
 
     async def reading(self, job: Job) -> Reading:
         """Read the project as its files are now. It may take as long as dbt takes to parse them.
 
         Raises:
             Rejected: the project cannot be read, or the job would build nothing.
+            Unavailable: its files were changed while they were read.
         """
         ...
 

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import Annotated, Any, ClassVar, Final, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from stackhub.model.feeding import Rule
 from stackhub.model.landing import Landing
 from stackhub.model.node import Node
 from stackhub.model.relation import Relation
@@ -51,15 +52,44 @@ def looks_secret(value: str) -> bool:
     return len(value) >= SHORTEST_SECRET and not value.startswith(("./", "../"))
 
 
+class PartialOptions(BaseModel):
+    """How a part is built."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    wait: Annotated[
+        str | None,
+        Field(
+            description="a duration: how long an input is waited for once the first has landed; by default to its end"
+        ),
+    ] = None
+    rules: Annotated[
+        dict[str, Rule],
+        Field(description='required or optional, by source: "crm.customers", "ads.*"; before what its meta says'),
+    ] = Field(default_factory=dict)
+
+
 class Options(BaseModel):
     """The base of what stands under ``with:`` (and in an alert route): unknown keys are errors.
 
     ``verbatim`` names options in which, where they are one text, ``${VAR}`` and ``{{ }}`` are left alone: a shell has
-    variables of its own, and a value put into its text would be read as code.
+    variables of its own, and a value put into its text would be read as code. ``unread`` names those that change
+    nothing of what is selected (see `Reads`), so that they may hang on the run.
     """
 
     verbatim: ClassVar[frozenset[str]] = frozenset()
+    unread: ClassVar[frozenset[str]] = frozenset()
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class PartlyBuilt(Options):
+    """The base of options under which a job may build a part of what it selects; the hub reads them, not the job.
+
+    ``partial: true``: an extract that failed costs what is downstream of it and no more. ``wait``: one that is late as
+    well. ``rules``: of which sources stale data will do.
+    """
+
+    partial: bool | PartialOptions = False
 
 
 class StartIs(StrEnum):
@@ -120,6 +150,8 @@ class Job:
     consumed: Mapping[str, str] = field(default_factory=dict)
     """For `wait`: the `Landing.mark` that this task last ended on, by the connection's id."""
     nodes: tuple[Node, ...] = ()  # how earlier attempts at the same work left each node; for a retry
+    leave: tuple[str, ...] = ()  # unique ids of sources: nothing downstream of them may be built
+    only: tuple[str, ...] = ()  # unique ids: build exactly these of what is selected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,6 +281,7 @@ class Connection:
 class Reading:
     """What a dbt job is going to build, and the project it is part of, as its files are now."""
 
+    project: str  # the `Reads.fingerprint` of the files it was read from
     manifest: bytes  # dbt's manifest.json
     selected: tuple[str, ...]  # the unique ids of what will be built
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from stackhub.model.calendar import Calendar
+from stackhub.model.feeding import Feed, Partial
 from stackhub.model.words import Severity
 
 
@@ -74,6 +75,8 @@ class Need:
 
     task: str
     complete: bool = False
+    why: str = ""  # where it was filled in when a run was made: what made it so
+    confidence: str = ""  # how sure that is: "certain", "likely", ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +91,11 @@ class Task:
     needs: tuple[Need, ...] = ()
     needs_given: bool = False  # False: `needs` was filled in by the rule for transforms, or there are none
     extract: bool = False
+    partial: Partial | None = None  # it may build what can be built; None: all or nothing
+    wide: str = ""  # when a run was made: why it waits for every extract, where something better could be known
+    nodes: tuple[str, ...] = ()  # when a run was made: what a task that may build a part selects
+    feeds: tuple[Feed, ...] = ()  # and what of that hangs on which extract
+    only: tuple[str, ...] = ()  # of a run that pays a debt: the nodes it builds, and no other
     timeout: timedelta = timedelta(hours=2)  # per attempt, from the committed start; time deferred does not count
     on_timeout: OnTimeout = OnTimeout.CANCEL
     freshness: Freshness = Freshness.ATTACH

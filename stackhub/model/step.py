@@ -131,6 +131,7 @@ class Step(Value, frozen=True, kw_only=True, omit_defaults=True):
     total: int | None = None
     landing: Landing | None = None
     result: Mapping[str, Any] = field(default_factory=dict)
+    without: tuple[str, ...] = ()  # extracts that had not landed when a part was begun without them
     carried: str = ""  # the run this result was carried over from
 
     @property

@@ -273,3 +273,26 @@ command = sa.Table(
     _text("error", null=True),
 )
 command_open = _partial("command_open", command.c.id, where="done_at IS NULL")
+inference = sa.Table(
+    "inference", metadata, _text("pipeline", key=True), _text("task", key=True), _time("at"), _text("data")
+)
+owed = sa.Table(
+    "owed",
+    metadata,
+    _text("pipeline", key=True),
+    _text("task", key=True),
+    _text("node", key=True),
+    _text("extract", key=True),
+    _text("instance"),
+    _text("connection"),
+    _time("since"),
+    _text("run"),
+    _time("interval_start"),
+    _time("interval_end"),
+    _time("newer_than", null=True),
+    _time("landed_at", null=True),
+    _text("tried"),
+    _text("paid_by"),
+    _time("paid_at", null=True),
+)
+owed_open = _partial("owed_open", owed.c.pipeline, where="paid_by = ''")

@@ -129,6 +129,8 @@ MUTE_ENDED: Final = _text(
     "UPDATE mute SET ended_at = :ended_at, ended_by = :ended_by WHERE id = :id AND ended_at IS NULL"
 )
 MUTE: Final = _insert(t.mute)
+INFERENCE: Final = _upsert(t.inference, ("pipeline", "task"))
+OWED: Final = _upsert(t.owed, ("pipeline", "task", "node", "extract", "since"))
 COMMAND: Final = _insert(t.command)
 COMMAND_DONE: Final = _update(t.command, ("id",), ("done_at", "result", "error"), exactly=False)
 LANE: Final = _keep_first(t.lane, ("instance",))

@@ -232,6 +232,32 @@ def upgrade() -> None:
         sa.Column("error", sa.Text, nullable=True),
     )
     op.create_index("command_open", "command", ["id"], **_where("done_at IS NULL"))
+    op.create_table(
+        "inference",
+        sa.Column("pipeline", sa.Text, primary_key=True),
+        sa.Column("task", sa.Text, primary_key=True),
+        sa.Column("at", sa.BigInteger, nullable=False),
+        sa.Column("data", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "owed",
+        sa.Column("pipeline", sa.Text, primary_key=True),
+        sa.Column("task", sa.Text, primary_key=True),
+        sa.Column("node", sa.Text, primary_key=True),
+        sa.Column("extract", sa.Text, primary_key=True),
+        sa.Column("instance", sa.Text, nullable=False),
+        sa.Column("connection", sa.Text, nullable=False),
+        sa.Column("since", sa.BigInteger, nullable=False),
+        sa.Column("run", sa.Text, nullable=False),
+        sa.Column("interval_start", sa.BigInteger, nullable=False),
+        sa.Column("interval_end", sa.BigInteger, nullable=False),
+        sa.Column("newer_than", sa.BigInteger, nullable=True),
+        sa.Column("landed_at", sa.BigInteger, nullable=True),
+        sa.Column("tried", sa.Text, nullable=False),
+        sa.Column("paid_by", sa.Text, nullable=False),
+        sa.Column("paid_at", sa.BigInteger, nullable=True),
+    )
+    op.create_index("owed_open", "owed", ["pipeline"], **_where("paid_by = ''"))
     op.execute(
         "INSERT INTO stackhub_schema (id, version, oldest_reader, written_by) VALUES (1, 1, 1, '')"
         " ON CONFLICT (id) DO UPDATE SET version = 1, oldest_reader = 1"
