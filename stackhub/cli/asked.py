@@ -1,6 +1,6 @@
 """Every instance of a configuration, opened and asked at the same time: what is wrong with one hides no other."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 
 import anyio
 
@@ -13,10 +13,13 @@ from stackhub.server.redact import Redactor
 Ask = Callable[[Instance, object], Awaitable[None]]
 
 
-async def ask_each(configuration: Configuration, ask: Ask, *, patience: float) -> dict[str, str]:
+async def ask_each(
+    configuration: Configuration, ask: Ask, *, patience: float, only: Container[str] | None = None
+) -> dict[str, str]:
     """Open and ask each instance; return, by its name and without a secret, what kept one from answering.
 
-    ``patience`` is in seconds, for each instance. What an instance had answered before it failed stays with ``ask``.
+    ``patience`` is in seconds, for each instance; ``only`` names those to ask.
+    What an instance had answered before it failed stays with ``ask``.
     """
     hide = Redactor(configuration.secrets)
     silent: dict[str, str] = {}
@@ -36,5 +39,7 @@ async def ask_each(configuration: Configuration, ask: Ask, *, patience: float) -
 
     async with anyio.create_task_group() as group:
         for instance in configuration.instances.values():
+            if only is not None and instance.name not in only:
+                continue
             group.start_soon(one, instance)
     return silent

@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from stackhub.cli.declare import LOOK, AnyPipeline, Context, Json, Run, RunOrStep, command, where
-from stackhub.errors import Refused
 
 
 @command("runs --pipeline shop --state failed", LOOK)
@@ -75,20 +74,17 @@ def plan(
     context: Context,
     pipeline: AnyPipeline = "",
     as_json: Json = False,
-    mermaid: Annotated[bool, typer.Option("--mermaid", help="A Mermaid flowchart; edges by rule are dotted.")] = False,
+    mermaid: Annotated[
+        bool, typer.Option("--mermaid", help="A Mermaid flowchart; edges nobody wrote are dotted.")
+    ] = False,
     live: Annotated[bool, typer.Option("--live", help="Ask dbt and the vendors which connection feeds what.")] = False,
     check: Annotated[bool, typer.Option("--check", help="As --live; exit 1 when nobody loads a source.")] = False,
 ) -> int:
     """Draw the graph that will run, and say why each edge is there, when it starts and who is told.
 
-    With --live, connections are matched with the sources of a dbt project by the tables that both name.
+    What feeds a dbt task is shown as the hub has found it out, as long as the project's files are the same; --live
+    asks dbt and the accounts now, and lists every source with who loads it.
     """
-    if live or check:
-        from stackhub.cli import feeds
-
-        if mermaid:
-            raise Refused("--mermaid draws what is configured, and --live and --check ask: choose one")
-        return feeds.feeds(where(context), pipeline, as_json=as_json, check=check)
     from stackhub.cli import plan as plans
 
-    return plans.plan(where(context), pipeline, as_json=as_json, mermaid=mermaid)
+    return plans.plan(where(context), pipeline, as_json=as_json, mermaid=mermaid, live=live or check, check=check)

@@ -3,65 +3,93 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import anyio
 from rich.console import Console
 from rich.text import Text
 
-from stackhub.cli import named, words
+from stackhub.cli import exits, feeds, found, named, words
+from stackhub.cli.found import Found
 from stackhub.cli.tree import tree
 from stackhub.cli.where import Where
 from stackhub.config.read import Configuration
-from stackhub.model.pipeline import Pipeline, Route, Schedule, Sla, Task
+from stackhub.lineage.infer import ANY
+from stackhub.model.pipeline import Need, Pipeline, Route, Schedule, Sla, Task
 from stackhub.model.words import say
 from stackhub.server.views import pipeline_view
-from stackhub.store import queries
+from stackhub.store import inferences, queries
 from stackhub.store.queries import Known
 
 DECLARED: Final = "declared under needs"
-RULE: Final = "a transform without needs waits for every extract"
+RULE: Final = ANY
+LISTED: Final = 8
 
 
-def plan(where: Where, pipeline: str, *, as_json: bool, mermaid: bool) -> int:
-    """Show one pipeline, or all of them, as they are configured."""
+def plan(where: Where, pipeline: str, *, as_json: bool, mermaid: bool, live: bool = False, check: bool = False) -> int:
+    """Show one pipeline, or all of them, as a run made now would follow them.
+
+    ``live`` asks projects and accounts; else what the hub has kept is shown, as far as it holds for the files as they
+    are. ``check`` makes a source without a loader a failure.
+    """
     configuration = where.configuration()
     if pipeline:
         named.pipeline(pipeline, configuration.pipelines)
     chosen = [one for name, one in configuration.pipelines.items() if pipeline in ("", name)]
-    if mermaid:
-        print(diagram(chosen), end="")
-        return 0
     with where.reader() as reader:
         kept = reader(queries.pipelines) if reader else {}
-    if as_json:
-        words.document([_view(one, kept, configuration) for one in chosen])
-        return 0
+        known = reader(inferences.inferences) if reader and not live else {}
+    if live:
+        asked, troubles = anyio.run(found.live, configuration, where.environ, chosen)
+    else:
+        asked, troubles = anyio.run(found.kept, configuration, where.environ, chosen, known), []
+    if mermaid:
+        print(diagram([one.pipeline for one in asked]), end="")
+    elif as_json and live:
+        words.document({"tasks": feeds.view(asked), "troubles": troubles})
+    elif as_json:
+        words.document([_view(one, kept, configuration) for one in asked])
+    else:
+        _show(asked, kept, configuration, live=live)
+    for trouble in troubles if mermaid or not as_json else ():
+        exits.say(trouble)
+    return exits.FAILED if troubles or (check and feeds.unfed(asked)) else exits.OK
+
+
+def _show(asked: Sequence[Found], kept: Mapping[str, Known], configuration: Configuration, *, live: bool) -> None:
     out = words.console()
-    for at, one in enumerate(chosen):
+    for at, one in enumerate(asked):
         if at:
             out.print()
-        _draw(one, kept.get(one.name), configuration, out)
-    if not chosen:
+        _draw(one, kept.get(one.pipeline.name), configuration, out)
+        for name, inferred in sorted(one.tasks.items()) if live else ():
+            feeds.draw(one.pipeline.task(name), inferred, out)
+    if not asked:
         print(f"no pipelines: write one to {configuration.directory / 'pipelines'}")
-    return 0
 
 
 def edges(pipeline: Pipeline) -> list[dict[str, Any]]:
     """Return every edge with its reason."""
     return [
-        {"from": need.task, "to": task.name, "complete": need.complete, "why": _reason(task)}
+        {
+            "from": need.task,
+            "to": task.name,
+            "complete": need.complete,
+            "why": _reason(task, need),
+            "confidence": need.confidence,
+        }
         for task in pipeline.tasks
         for need in task.needs
     ]
 
 
 def diagram(pipelines: Sequence[Pipeline]) -> str:
-    """Write pipelines as one Mermaid flowchart; edges by rule are dotted."""
+    """Write pipelines as one Mermaid flowchart; edges that nobody wrote are dotted, and say how sure they are."""
     lines = ["flowchart LR"]
     for at, pipeline in enumerate(pipelines):
         lines.append(f'  subgraph p{at}["{pipeline.name}"]')
         ids = {task.name: f"p{at}t{number}" for number, task in enumerate(pipeline.tasks)}
         lines += [f'    {ids[task.name]}["{task.name}<br/>{uses(task)}"]' for task in pipeline.tasks]
         lines += [
-            f"    {ids[need.task]} {'-->' if task.needs_given else '-.->'} {ids[task.name]}"
+            f"    {ids[need.task]} {_arrow(task, need)} {ids[task.name]}"
             for task in pipeline.tasks
             for need in task.needs
         ]
@@ -75,11 +103,18 @@ def uses(task: Task) -> str:
     return f"{task.connector}.{task.operation}{at}"
 
 
-def _reason(task: Task) -> str:
-    return DECLARED if task.needs_given else RULE
+def _arrow(task: Task, need: Need) -> str:
+    if task.needs_given:
+        return "-->"
+    return f'-. "{need.confidence}" .->' if need.confidence else "-.->"
 
 
-def _view(pipeline: Pipeline, kept: Mapping[str, Known], configuration: Configuration) -> dict[str, Any]:
+def _reason(task: Task, need: Need) -> str:
+    return DECLARED if task.needs_given else need.why or RULE
+
+
+def _view(one: Found, kept: Mapping[str, Known], configuration: Configuration) -> dict[str, Any]:
+    pipeline = one.pipeline
     was = kept.get(pipeline.name)
     known = Known(
         pipeline=pipeline,
@@ -92,6 +127,7 @@ def _view(pipeline: Pipeline, kept: Mapping[str, Known], configuration: Configur
     return {
         **{name: value for name, value in view.items() if name not in {"last_run", "next_at"}},
         "edges": edges(pipeline),
+        "feeding": {name: feeds.task_view(pipeline.task(name), known) for name, known in sorted(one.tasks.items())},
         "routes": [{"to": route.to, "on": sorted(route.on)} for route in routes(pipeline, configuration)],
     }
 
@@ -104,14 +140,16 @@ def routes(pipeline: Pipeline, configuration: Configuration) -> Sequence[Route]:
 # --- drawn -----------------------------------------------------------------------------------------------------------
 
 
-def _draw(pipeline: Pipeline, kept: Known | None, configuration: Configuration, out: Console) -> None:
+def _draw(one: Found, kept: Known | None, configuration: Configuration, out: Console) -> None:
+    pipeline = one.pipeline
     out.print(Text(pipeline.name, style="bold").append(_aside(pipeline, kept), style="dim"))
-    words.table(out, (), [_line(branch.task, branch.prefix) for branch in tree(pipeline)])
+    words.table(out, (), [row for branch in tree(pipeline) for row in _lines(branch.task, branch.prefix)])
     facts = [
         ("starts", _starts(pipeline)),
         ("must end", _sla(pipeline.sla)),
         ("tells", _told(pipeline, configuration)),
         ("when missed", f"catchup {pipeline.catchup}, overlap {pipeline.overlap}" if pipeline.schedules else ""),
+        *(note for name, inferred in sorted(one.tasks.items()) for note in feeds.notes(pipeline.task(name), inferred)),
     ]
     words.table(out, (), [(Text(f"  {name}", style="dim"), text) for name, text in facts if text])
 
@@ -123,20 +161,24 @@ def _aside(pipeline: Pipeline, kept: Known | None) -> str:
     return f"  {said}" if said else ""
 
 
-def _line(task: Task, prefix: str) -> tuple[Text, Text, Text]:
+def _lines(task: Task, prefix: str) -> list[tuple[Text, Text, Text]]:
+    """Write a task, and below it a line for each edge that was inferred."""
     name = Text(f"  {prefix}", style="dim").append(task.name, style="default not dim")
-    return name, Text(uses(task), style="cyan"), Text(_why(task), style="dim")
-
-
-def _why(task: Task) -> str:
     connection = task.options.get("connection") or task.options.get("select")
     what = [str(connection)] if isinstance(connection, str) else []
-    if task.needs:
+    inferred = [need for need in task.needs if need.why and not task.wide and not task.needs_given]
+    if inferred:
+        what.append(f"waits for {words.listed([need.task for need in inferred], LISTED)}, which it reads")
+    elif task.needs:
         names = [f"{need.task}{' (complete)' if need.complete else ''}" for need in task.needs]
-        what.append(f"waits for {words.listed(names, 8)}: {_reason(task)}")
+        what.append(f"waits for {words.listed(names, LISTED)}: {_reason(task, task.needs[0])}")
     elif task.needs_given:
         what.append("waits for nothing: needs is []")
-    return "; ".join(what)
+    lines = [(name, Text(uses(task), style="cyan"), Text("; ".join(what), style="dim"))]
+    for need in inferred:
+        sure = f"{need.confidence}: " if need.confidence else ""
+        lines.append((Text(""), Text(f"  {need.task}"), Text(f"{sure}{need.why}", style="dim")))
+    return lines
 
 
 def _starts(pipeline: Pipeline) -> str:

@@ -24,17 +24,23 @@ class Asked:
 
 
 def asked(
-    pipeline: Pipeline, task: Task, instance_of: Callable[[str], Instance | None], environ: Mapping[str, str]
+    pipeline: Pipeline,
+    task: Task,
+    instance_of: Callable[[str], Instance | None],
+    environ: Mapping[str, str],
+    *,
+    every: bool = False,
 ) -> Asked | str | None:
     """Return what to ask for a task; why nothing can be, where that is worth telling; None where there is no need.
 
-    What a run would fill in is made up, so what is read must not hang on it.
+    What a run would fill in is made up, so what is read must not hang on it. ``every``: ask also where the pipeline
+    loads nothing itself.
     """
     instance = instance_of(task.instance)
     operation = instance.connector.operations.get(task.operation) if instance is not None else None
     if instance is None or operation is None or operation.role is not Role.TRANSFORM or task.only:
         return None
-    if not any(one.extract for one in pipeline.tasks) or (task.needs_given and task.partial is None):
+    if not every and not any(one.extract for one in pipeline.tasks):
         return None
     read = {name: value for name, value in task.options.items() if name not in operation.options.unread}
     if "{{" in dump(read):

@@ -22,6 +22,7 @@ from stackhub.engine.deadlines import Deadlines
 from stackhub.engine.hosts import Hosts
 from stackhub.engine.hub import Engine
 from stackhub.engine.incidents import Incidents
+from stackhub.engine.inference import Inference
 from stackhub.engine.inforce import InForce
 from stackhub.engine.jumps import Jumps, reckon
 from stackhub.engine.keeper import RunKeeper, Surroundings
@@ -61,12 +62,24 @@ async def assembled(
     board = Board(store, clock, in_force.rules, group)
     voice = Voice(installation=installation, source="stackhub")
     incidents = Incidents(clock, ids, voice, in_force.routes, mute=mute, alone=alone)
-    births = Births(board, clock, ids, alone=alone)
     hosts = Hosts(mine)
     tenure = Tenure(store, clock, mine or ids.name(), lease=None if alone else configuration.hub.lease)
+    catalogue = Catalogue(store=store, incidents=incidents, clock=clock)
+    opened: list[Lanes] = []
+    inference = Inference(
+        store=store,
+        in_force=in_force,
+        environ=environ,
+        clock=clock,
+        tenure=tenure,
+        connector=lambda name: held.connector if opened and (held := opened[0].open.get(name)) else None,
+        held=lambda: catalogue.held,
+    )
+    catalogue.wants.append(inference.wants)
+    catalogue.on_swept.append(lambda _: inference.bell.ring())
+    births = Births(board, clock, ids, inference, alone=alone)
     scheduler = Scheduler(store, board, births, in_force, clock, tenure)
     work = Work(store, in_force, environ)
-    catalogue = Catalogue(store=store, incidents=incidents, clock=clock)
     place = Place(
         store=store,
         board=board,
@@ -84,6 +97,7 @@ async def assembled(
     )
     lanes = Lanes(place, group)
     catalogue.ring = lanes.ring_outboxes
+    opened.append(lanes)
     around = Surroundings(
         tenure=tenure,
         hosts=hosts,
@@ -138,6 +152,7 @@ async def assembled(
         tenure=tenure,
         abreast=abreast,
         commands=commands,
+        inference=inference,
         jumps=Jumps(
             clock,
             store,
@@ -155,6 +170,7 @@ async def assembled(
     if alone:
         await store.call(partial(reckon, now=clock.now()))
     await incidents.reload(store)
+    await inference.reload()
     found = await store.read(queries.open_runs)
     await engine.apply(configuration)
     for open_run in found:  # alone: the lock was free, so no call of a hub before us is under way

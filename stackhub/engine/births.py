@@ -1,9 +1,9 @@
 """How a run comes into the world: the run, its deadlines and its first line of history, as rows of one transaction."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 
@@ -22,26 +22,46 @@ from stackhub.store.tables import micros
 from stackhub.store.transaction import Op
 
 
+class Feeding(Protocol):
+    """Knows what feeds the tasks of a pipeline."""
+
+    async def look(self, pipelines: Sequence[str]) -> None:
+        """See whether what is known of these pipelines still holds."""
+        ...
+
+    def narrowed(self, pipeline: Pipeline) -> Pipeline:
+        """Return a pipeline whose tasks wait for what feeds them, as far as that is known."""
+        ...
+
+
 class Births:
     """Makes runs; they are adopted by the board after their transaction has been committed."""
 
-    def __init__(self, board: Board, clock: Clock, ids: Ids, *, alone: bool) -> None:
+    def __init__(self, board: Board, clock: Clock, ids: Ids, feeding: Feeding | None = None, *, alone: bool) -> None:
         self.waits = not alone  # for whoever keeps the time among several hubs: two must not begin runs of a pipeline
         self._board = board
         self._clock = clock
         self._ids = ids
         self._turns: dict[str, anyio.Lock] = {}
+        self._feeding = feeding
 
     @asynccontextmanager
-    async def turn(self, *pipelines: str) -> AsyncIterator[None]:
+    async def turn(self, *pipelines: str, born: bool = True) -> AsyncIterator[None]:
         """Hold these pipelines while runs of them are made, committed and adopted, or a queued one is begun.
 
         Whether a run may begin hangs on the others there are, so two must not be made without knowing of each other.
+        Not ``born``: none will be made.
         """
         async with AsyncExitStack() as stack:
             for name in sorted(set(pipelines)):
                 await stack.enter_async_context(self._turns.setdefault(name, anyio.Lock()))
+            if born and pipelines and self._feeding is not None:
+                await self._feeding.look(pipelines)
             yield
+
+    def fed(self, pipeline: Pipeline) -> Pipeline:
+        """Return a pipeline as a run made in this `turn` follows it: each task waits for what feeds it."""
+        return pipeline if self._feeding is None else self._feeding.narrowed(pipeline)
 
     def new(
         self,
@@ -64,7 +84,7 @@ class Births:
         """
         now = self._clock.now()
         made = create.new(
-            pipeline,
+            self.fed(pipeline),
             run_id=run_id or self._ids.make(now),
             trigger=trigger,
             interval=interval or Interval(start=min(last_end or now, now), end=now),

@@ -223,18 +223,18 @@ class Commands:
             if known is None:
                 raise Refused(f"pipeline {old.run.pipeline} is not configured any more: retry without --latest")
             latest = known.pipeline
-        made = create.retry(
-            old,
-            run_id=command.id,
-            now=self.clock.now(),
-            reason=f"retry of {old.run.id}, asked for by {command.by}",
-            from_start=bool(args.get("from_start")),
-            latest=latest,
-            skip=args.get("skip"),
-        )
-        if all(step.state in TERMINAL for step in made.steps.values()):
-            raise Refused(f"run {old.run.id} has nothing left to do: use --from-start to do all of it again")
-        async with self.births.turn(made.run.pipeline):
+        async with self.births.turn(old.run.pipeline, born=latest is not None):
+            made = create.retry(
+                old,
+                run_id=command.id,
+                now=self.clock.now(),
+                reason=f"retry of {old.run.id}, asked for by {command.by}",
+                from_start=bool(args.get("from_start")),
+                latest=latest and self.births.fed(latest),
+                skip=args.get("skip"),
+            )
+            if all(step.state in TERMINAL for step in made.steps.values()):
+                raise Refused(f"run {old.run.id} has nothing left to do: use --from-start to do all of it again")
             born, ops = self.births.born(made, self.in_force.rules(made.pipeline), behind=self.births.waits)
             return await self._born(command, born, ops)
 

@@ -81,4 +81,5 @@ async def _keep_time(engine: Engine, *, schedule: bool) -> None:
         group.start_soon(watch_inbox, engine.commands)
         if schedule:
             group.start_soon(engine.scheduler.run)
+            group.start_soon(engine.inference.run)
             group.start_soon(retention.run, engine.store, engine.clock, engine.in_force.retention)

@@ -16,6 +16,7 @@ from stackhub.engine.catalog import Catalogue
 from stackhub.engine.commands import Commands
 from stackhub.engine.deadlines import Deadlines
 from stackhub.engine.incidents import UNDELIVERED, Incidents
+from stackhub.engine.inference import Inference
 from stackhub.engine.inforce import InForce
 from stackhub.engine.jumps import Jumps
 from stackhub.engine.lanes import Lanes
@@ -44,6 +45,7 @@ class Engine:
     tenure: Tenure
     abreast: Abreast
     commands: Commands
+    inference: Inference
     jumps: Jumps
     clock: Clock
     group: TaskGroup  # what runs in it lives until the hub leaves
@@ -65,6 +67,7 @@ class Engine:
         await self.lanes.bring_to(configuration.instances)
         await self.catalogue.forget(self.lanes.open)
         self.board.refresh()
+        self.inference.bell.ring()
         await self._close_retired()
         self.refused = ""
         return applied

@@ -5,7 +5,7 @@ it was and the project's files are what they were then, by their content; that i
 every other case the task waits for every extract.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from hashlib import sha256
@@ -22,7 +22,7 @@ from stackhub.engine.inforce import InForce
 from stackhub.engine.tenure import Tenure
 from stackhub.errors import ConfigError, LostLane
 from stackhub.lineage import Graph, Held, match, read
-from stackhub.lineage.infer import catalogue, infer, narrowed, wide
+from stackhub.lineage.infer import catalogue, infer, narrowed, stale, wide
 from stackhub.model.feeding import Inferred
 from stackhub.model.pipeline import Pipeline, Task
 from stackhub.store import inferences
@@ -37,9 +37,6 @@ IDLE: Final = 3600.0  # seconds, where no task asks for anything
 AGAIN: Final = 300.0  # seconds, before what could not be read is tried again though nothing has changed
 PATIENCE: Final = 600.0  # seconds for dbt to read a large project
 LISTING: Final = timedelta(minutes=15)  # between looks at what accounts load, where nobody wants to know more often
-UNREAD: Final = "its project has not been read yet"
-CHANGED: Final = "files of its project have changed and have not been read yet"
-OTHER: Final = "what it selects, or what its pipeline loads, is not what was read for it"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,6 +53,7 @@ class Inference:
     known: dict[tuple[str, str], Inferred] = field(default_factory=dict)  # by pipeline and task
     graphs: dict[str, tuple[str, Graph]] = field(default_factory=dict)  # by instance: the manifest's name, and it
     bell: Bell = field(default_factory=Bell)
+    _accounts: frozenset[str] = frozenset()  # those whose extracts feed some task
     _present: dict[str, str] = field(default_factory=dict)  # by instance: the project's files as they are
     _tried: dict[tuple[str, str], float] = field(default_factory=dict)  # since boot: what could not be read
 
@@ -65,8 +63,7 @@ class Inference:
 
     def wants(self, instance: str) -> timedelta | None:
         """Say how often an account should be looked at for what it loads."""
-        fed = (wiring.instance for _, _, one in self._all() if isinstance(one, Asked) for wiring in one.wirings)
-        return LISTING if instance in fed else None
+        return LISTING if instance in self._accounts else None
 
     def graph(self, instance: str) -> Graph | None:
         """Return a project's graph as it was last read in this life; None before that."""
@@ -77,7 +74,7 @@ class Inference:
 
     async def look(self, pipelines: Sequence[str]) -> None:
         """Look at the files of the projects that runs of these pipelines would build."""
-        names = {task.instance for pipeline, task, _ in self._all() if pipeline.name in pipelines}
+        names = {task.instance for _, task, _ in self._all(pipelines)}
         if names and not self.store.alone:
             await self.reload()
         for name in sorted(names):
@@ -92,20 +89,12 @@ class Inference:
                 why[task.name] = one
             elif one is not None:
                 known = self.known.get((pipeline.name, task.name))
-                stale = self._stale(known, one, self._present.get(task.instance, ""))
-                if known is not None and not stale:
+                flaw = stale(known, one.subject, self._present.get(task.instance, ""))
+                if known is not None and not flaw:
                     found[task.name] = known
                 else:
-                    why[task.name] = stale
+                    why[task.name] = flaw
         return narrowed(pipeline, found, why)
-
-    def _stale(self, known: Inferred | None, one: Asked, present: str) -> str:
-        """Say why what is known does not hold now; "" when it does."""
-        if known is None:
-            return UNREAD
-        if known.subject != one.subject:
-            return OTHER
-        return "" if present and known.project == present else CHANGED
 
     async def _look(self, instance: str) -> None:
         connector, found = self.connector(instance), ""
@@ -126,7 +115,12 @@ class Inference:
 
     async def refresh(self) -> bool:
         """Find out what is not known of the present; returns whether there is anything to ask."""
-        every = [(pipeline, task, one) for pipeline, task, one in self._all() if isinstance(one, Asked)]
+        every = [
+            (pipeline, task, one)
+            for pipeline, task, one in self._all(list(self.in_force.known))
+            if isinstance(one, Asked)
+        ]
+        self._accounts = frozenset(wiring.instance for _, _, one in every for wiring in one.wirings)
         for name in sorted({task.instance for _, task, _ in every}):
             await self._look(name)
         held = [
@@ -196,10 +190,11 @@ class Inference:
 
     # --- what there is to ask ---
 
-    def _all(self) -> Iterator[tuple[Pipeline, Task, Asked | str]]:
-        """Return every task of which something could be known, and what to ask for it, or why that cannot be."""
-        for known in self.in_force.known.values():
-            if known.retired:
+    def _all(self, names: Iterable[str]) -> Iterator[tuple[Pipeline, Task, Asked | str]]:
+        """Return the tasks of which something could be known, and what to ask for each, or why that cannot be."""
+        for name in names:
+            known = self.in_force.active(name)
+            if known is None:
                 continue
             for task in known.pipeline.tasks:
                 one = self._asked(known.pipeline, task)

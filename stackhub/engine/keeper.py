@@ -103,7 +103,7 @@ class RunKeeper:
         """Begin the next queued run of a pipeline, if it is its turn, and ours to say so."""
         if not self._around.tenure.holds(TIME):
             return
-        async with self._births.turn(pipeline):
+        async with self._births.turn(pipeline, born=False):
             for open_run in self._board.runs(pipeline):
                 if open_run.run.state is RunState.QUEUED and is_first(self._board, open_run):
                     with suppress(LostLane):  # whoever keeps the time now begins it

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from stackhub.contract import Connection
 from stackhub.lineage.graph import Graph, Source
-from stackhub.lineage.match import Confidence, Held, Load, Loads, match
+from stackhub.lineage.match import Confidence, Held, Load, Loads
 from stackhub.model.codec import dump
 from stackhub.model.feeding import Edge, Feed, Inferred, Loader, Partial, Read, Rule
 from stackhub.model.pipeline import Pipeline, Task
@@ -22,7 +22,9 @@ from stackhub.model.pipeline import Pipeline, Task
 NAMED: Final = 3  # sources that an edge's reason names
 ANY: Final = "a transform without needs waits for every extract"
 NONE_LEFT: Final = "its selection reads nothing that an extract of the pipeline loads; say needs: [] to wait for none"
-MANIFEST: Final = "the manifest of its project"
+UNREAD: Final = "its project has not been read yet"
+CHANGED: Final = "files of its project have changed and have not been read yet"
+OTHER: Final = "what it selects, or what its pipeline loads, is not what was read for it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +78,19 @@ def narrowed(pipeline: Pipeline, found: Mapping[str, Inferred], why: Mapping[str
     """
     tasks = tuple(_narrowed(task, found.get(task.name), why.get(task.name, "")) for task in pipeline.tasks)
     return pipeline if tasks == pipeline.tasks else replace(pipeline, tasks=tasks)
+
+
+def stale(known: Inferred | None, asked: str, project: str) -> str:
+    """Say why what is known of a task does not hold now; "" when it does.
+
+    ``asked`` is the name of the question as it is now, ``project`` that of the project's files; "" where they cannot
+    be seen.
+    """
+    if known is None:
+        return UNREAD
+    if known.subject != asked:
+        return OTHER
+    return "" if project and known.project == project else CHANGED
 
 
 def subject(task: Task, wirings: Sequence[Wiring]) -> str:
@@ -201,6 +216,3 @@ def _feeds(
 
 def _few(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) <= NAMED else f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
-
-
-__all__ = ["Wiring", "catalogue", "digest", "infer", "match", "narrowed", "subject", "wide"]

@@ -285,7 +285,7 @@ owed = sa.Table(
     _text("extract", key=True),
     _text("instance"),
     _text("connection"),
-    _time("since"),
+    _time("since", key=True),
     _text("run"),
     _time("interval_start"),
     _time("interval_end"),

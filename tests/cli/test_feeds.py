@@ -44,7 +44,7 @@ async def test_each_source_of_a_project_has_whoever_loads_its_table_and_one_with
         written = pipeline.read_text().partition("alerts:")[0]
         assert "{uses: dbt.build}" in written
         pipeline.write_text(written.replace("{uses: dbt.build}", SPEAKS_OF_A_RUN))
-        environ = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        environ = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
         argv = [sys.executable, "-m", "stackhub", "--config", str(home), "plan", "shop", "--check", "--json"]
         told = await anyio.run_process(argv, env=environ, check=False)
     assert told.returncode == 1, told.stderr.decode()

@@ -247,7 +247,7 @@ def upgrade() -> None:
         sa.Column("extract", sa.Text, primary_key=True),
         sa.Column("instance", sa.Text, nullable=False),
         sa.Column("connection", sa.Text, nullable=False),
-        sa.Column("since", sa.BigInteger, nullable=False),
+        sa.Column("since", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("run", sa.Text, nullable=False),
         sa.Column("interval_start", sa.BigInteger, nullable=False),
         sa.Column("interval_end", sa.BigInteger, nullable=False),
