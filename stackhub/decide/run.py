@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from msgspec.structs import replace
 
-from stackhub.decide import ends
+from stackhub.decide import ends, partial
 from stackhub.decide.ends import Rule
 from stackhub.decide.jump import shifted
 from stackhub.decide.step import Heard, heard, stop
@@ -163,7 +163,7 @@ def _carried_on(pipeline: Pipeline, run: Run, steps: dict[str, Step], now: datet
         return run, steps
     over = {name: _due(step, now) for name, step in steps.items() if step.state is StepState.RETRYING}
     steps = _unlocked(pipeline, {**steps, **over}, now)
-    return _end(run, steps, now), steps
+    return _end(pipeline, run, steps, now), steps
 
 
 def _cancelled(
@@ -217,6 +217,8 @@ def _unlocked(pipeline: Pipeline, steps: dict[str, Step], now: datetime) -> dict
 
 
 def _unlock(step: Step, task: Task, steps: Mapping[str, Step], now: datetime) -> Step:
+    if partial.may(task) and (part := partial.unlock(step, task, steps, now)) is not None:
+        return part
     needs = [(need, steps[need.task].state) for need in task.needs]
     broken = [
         need.task
@@ -233,10 +235,13 @@ def _unlock(step: Step, task: Task, steps: Mapping[str, Step], now: datetime) ->
     return step
 
 
-def _end(run: Run, steps: Mapping[str, Step], now: datetime) -> Run:
+def _end(pipeline: Pipeline, run: Run, steps: Mapping[str, Step], now: datetime) -> Run:
     states = {step.state for step in steps.values()}
     if not states <= TERMINAL:
         return run
+    borne = partial.borne({task.name: task for task in pipeline.tasks}, steps) if run.cancel_at is None else frozenset()
+    if borne:  # what they failed to bring is owed, or was done without: of the rest something may have failed too
+        states = {step.state for name, step in steps.items() if name not in borne} | {StepState.PARTIAL}
     if run.cancel_at is not None and StepState.CANCELLED in states:
         end = RunState.CANCELLED
     elif states & {StepState.FAILED, StepState.UPSTREAM_FAILED}:

@@ -31,7 +31,7 @@ from stackhub.contract import (
     Unclear,
     Unknown,
 )
-from stackhub.decide import ends
+from stackhub.decide import ends, partial
 from stackhub.decide.ends import Rule
 from stackhub.model.pipeline import Freshness, Retries, Task
 from stackhub.model.step import AT_WORK, TERMINAL, Step, StepState, Stop
@@ -316,13 +316,14 @@ def _finished(step: Step, task: Task, end: Finished, now: datetime) -> Step:
         case Outcome.OK:
             if task.freshness is Freshness.REQUIRE_NEW and step.joined and not step.stop:
                 return _anew(step, now)
+            owed = partial.note(step, task)
             return step.move(
-                StepState.SUCCEEDED,
+                partial.ended(step, task),
                 ended_at=now,
                 due=None,
                 landing=end.landing,
-                note=end.note,
-                warning=end.warning,
+                note=f"{end.note}; {owed}" if owed and end.note else owed or end.note,
+                warning=end.warning or owed,
                 result=end.result,
                 serial=step.serial,
             )

@@ -51,6 +51,7 @@ class Trigger(StrEnum):
     API = "api"
     PIPELINE = "pipeline"
     RETRY = "retry"
+    OWED = "owed"  # what an earlier run has left, now that its inputs have landed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
