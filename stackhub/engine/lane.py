@@ -86,7 +86,7 @@ class Lane:
     def _round(self, group: TaskGroup) -> float:
         """Begin whatever is due, and return the seconds until the next thing will be."""
         now = self.clock.now()
-        steps = [step for step in self.board.steps(self.instance) if step.state is not StepState.WAITING]
+        steps = [step for step in self.board.steps(self.instance) if step.state is not StepState.WAITING or step.due]
         if not steps or self.leaving or self.gate.lost:
             self._next_sweep = self._next_sweep if steps else None
             return self.clock.between_looks(IDLE)
@@ -142,7 +142,7 @@ class Lane:
         match step.state:
             case StepState.STARTING if due:
                 self._begin(group, self._find, step)
-            case StepState.RETRYING if due:
+            case StepState.RETRYING | StepState.WAITING if due:  # a wait for late inputs is over as well
                 self._begin(group, self._let_time_pass, step)
             case StepState.RUNNING | StepState.DEFERRED if step.stop and due:
                 self._begin(group, self._cancel, step)

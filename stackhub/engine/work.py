@@ -1,12 +1,13 @@
 """What a connector is handed for a step: its options as they are at this moment, and what earlier tries left behind."""
 
 from collections.abc import Iterable, Mapping
-from functools import partial
+from functools import partial as bound
 from typing import Any
 
 from stackhub.config.instances import Instance
 from stackhub.config.options import RunContext, check_changed, job_options, route_options
 from stackhub.contract import ConfigError, Connector, Job, Node, Options, Role
+from stackhub.decide import partial
 from stackhub.engine.inforce import InForce
 from stackhub.errors import Refused
 from stackhub.model.pipeline import Pipeline, Route
@@ -37,7 +38,7 @@ class Work:
             raise ConfigError(f"{task.connector}.{task.operation}: there is no instance {task.instance!r} any more")
         consumed: Mapping[str, str] = {}
         if operation.role is Role.EXTRACT:
-            query = partial(queries.consumed, pipeline=run.pipeline, task=task.name, instance=task.instance)
+            query = bound(queries.consumed, pipeline=run.pipeline, task=task.name, instance=task.instance)
             consumed = await self._store.read(query)
         interval = (run.interval.start, run.interval.end)
         context = RunContext(run=run.id, pipeline=run.pipeline, interval=interval)
@@ -52,6 +53,8 @@ class Work:
             timeout=task.timeout,
             consumed=consumed,
             nodes=await self._nodes(open_run, step),
+            leave=partial.sources(task, step.without),
+            only=task.only,
         )
 
     def route(self, instance: Instance, options: Mapping[str, Any]) -> Options:
@@ -77,8 +80,8 @@ class Work:
         run = open_run.run
         if step.attempt == 1 and not run.retry_of:
             return ()
-        found = (await self._store.read(partial(queries.nodes, run_id=run.id, task=step.task))).get(step.task, [])
+        found = (await self._store.read(bound(queries.nodes, run_id=run.id, task=step.task))).get(step.task, [])
         if not found and run.retry_of and not run.origin.get("from_start"):
-            older = await self._store.read(partial(queries.nodes, run_id=run.retry_of, task=step.task))
+            older = await self._store.read(bound(queries.nodes, run_id=run.retry_of, task=step.task))
             found = older.get(step.task, [])
         return tuple(found)

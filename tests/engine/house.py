@@ -13,6 +13,7 @@ from pathlib import Path
 import anyio
 from engine.far_end import World
 from engine.played import connectors
+from engine.press import Press
 
 from stackhub.config.read import Configuration, read
 from stackhub.engine.engine import Engine, attend
@@ -63,7 +64,7 @@ class House:
 
     def __post_init__(self):
         self.world = World(self.clock)
-        self.connectors = connectors(self.world)
+        self.connectors = {**connectors(self.world), "press": Press(self.world)}
         self._read = None
         self.ids = Ids(random.Random(7))  # waits are lengthened by their names: the same names, the same waits
         self.write("stackhub.env", "STACKHUB_GRACE=1s\n")
@@ -195,6 +196,7 @@ class Hub:
         self.engine.deadlines.bell.ring()
         self.engine.reminders.bell.ring()
         self.engine.jumps.bell.ring()
+        self.engine.inference.bell.ring()
 
     async def until(self, holds, *, step=STEP, patience=PATIENCE):
         """Let time pass until something holds; return it. ``step`` is what passes between two looks.

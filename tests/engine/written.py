@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from stackhub.contract import Limits, Operation, Options, Role, Settings, StartIs
+from stackhub.contract import Limits, Operation, Options, PartlyBuilt, Role, Settings, StartIs
 
 
 class SyncOptions(Options):
@@ -17,6 +17,10 @@ class SyncOptions(Options):
 class BuildOptions(Options):
     select: str = "all"
     token: SecretStr | None = None
+
+
+class PressOptions(PartlyBuilt):
+    select: str = "all"
 
 
 class AlertRoute(Options):
