@@ -125,7 +125,7 @@ def test_a_word_is_no_way_to_another_option(field):
         ("snapshot", "full_refresh"),
         ("docs", "fail_fast"),
         ("source_freshness", "fail_fast"),
-        ("build", "partial"),
+        ("seed", "partial"),
         ("build", "project_dir"),
     ],
 )
