@@ -126,7 +126,7 @@ class Lanes:
     async def give_back(self) -> None:
         """Give every lane back, with what is left of its rate."""
         tokens = {name: self._condition(held).tokens for name, held in self.open.items()}
-        tokens = {**{name: was.tokens for name, was in self._left.items()}, **tokens}
+        tokens |= {name: was.tokens for name, was in self._left.items()}
         await self._place.tenure.give_back(tokens)
 
     # --- opening and closing ---
@@ -192,7 +192,7 @@ class Lanes:
                 group.cancel_scope.cancel()
         del self.open[name]
         if name in self._place.tenure.epochs:
-            self._left[name] = self._condition(held)
+            self._left.setdefault(name, self._condition(held))  # one that was taken anew says more: its last owner's
         if name not in self._wanted:
             in_force.speaks.pop(name, None)
             in_force.drained.pop(name, None)

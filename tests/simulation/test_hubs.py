@@ -194,6 +194,23 @@ def test_patience_and_rate_go_with_the_lane(hubs, on):
     assert second - asked >= 10 * MINUTE - 2 * SECOND
 
 
+def test_what_the_last_owner_knew_of_an_account_the_next_one_knows(hubs, on):
+    """One that stood by has asked for nothing, and so its own bucket is full: that says nothing of the account."""
+    hubs.start("a"), hubs.start("b")
+    hubs.let(10 * MINUTE)
+    on["tap"].will("start", Unavailable("429", retry_after=10 * MINUTE))
+    hubs.trigger("a")
+    hubs.until(lambda: on["tap"].count("start"))
+    hubs.let(SECOND)
+    asked = hubs.universe.clock.now()
+    hubs["a"].kill()
+    opened = hubs["b"].engine.lanes.open
+    hubs.until(lambda: "tap" in opened and not opened["tap"].standby)
+    gate = opened["tap"].gate
+    assert gate.not_before - asked >= 10 * MINUTE - 2 * SECOND
+    assert gate.tokens < 1
+
+
 def test_a_failure_is_told_once_whoever_decided_it_and_whoever_tells(hubs, on):
     on["mill"].outcomes["all"].append(FAILED)
     hubs.start("a"), hubs.start("b")
