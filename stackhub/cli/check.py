@@ -18,6 +18,7 @@ from stackhub.config.options import UNRUN, RunContext, job_options
 from stackhub.config.read import Configuration
 from stackhub.contract import Catalog, Connection, Health, Permission, Probe
 from stackhub.decide.coverage import uncovered
+from stackhub.engine.watching import watches
 from stackhub.errors import ConfigError, Problem
 from stackhub.model.pipeline import Task
 from stackhub.server.redact import Redactor
@@ -141,8 +142,14 @@ def _tried(instance: str, one: Permission, hide: Redactor) -> Tried:
 
 
 def _connections(configuration: Configuration, instance: Instance, environ: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return what tasks name as their connection at this instance, with the task's place."""
-    return [
+    """Return what tasks and triggers name as their connection at this instance, with the place of each."""
+    waited_for = [
+        (f"{pipeline.name}: what it waits for", watched.connection)
+        for pipeline in configuration.pipelines.values()
+        for watched in sorted(watches(pipeline))
+        if watched.instance == instance.name
+    ]
+    return waited_for + [
         (f"{pipeline.name}.{task.name}", asked)
         for pipeline in configuration.pipelines.values()
         for task in pipeline.tasks

@@ -1,6 +1,6 @@
 """What will fire: next, also around the days on which clocks are turned."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -8,16 +8,17 @@ from zoneinfo import ZoneInfo
 
 from rich.text import Text
 
-from stackhub.cli import named, words
+from stackhub.cli import named, plan, words
 from stackhub.cli.where import Where
 from stackhub.decide import dst
 from stackhub.decide.clockwork import works
 from stackhub.decide.schedule import first, left_out, upcoming
 from stackhub.model.codec import dump
-from stackhub.server.views import moment, next_view
+from stackhub.server.views import moment, next_view, waiting_view
 from stackhub.store import configure, queries
 from stackhub.store.configure import Scheduled, runs_next
 from stackhub.store.queries import Known
+from stackhub.store.waiting import waiting
 
 LEFT_OUT: Final = 3  # days that a calendar leaves out which are shown
 TURNS: Final = 2  # of each zone's clock
@@ -31,6 +32,7 @@ def following(where: Where, pipeline: str, *, many: int, as_json: bool) -> int:
         (view for one in mine for view in _ticks(one, known[one.pipeline], now, many)),
         key=lambda view: (view["at"], view["pipeline"]),
     )[:many]
+    ticks = _waits(where, known, {one.pipeline for one in mine}) + ticks
     if as_json:
         words.document(ticks)
         return 0
@@ -91,11 +93,22 @@ def _ticks(one: Scheduled, known: Known, now: datetime, many: int) -> list[dict[
     return views
 
 
+def _waits(where: Where, known: Mapping[str, Known], wanted: Collection[str]) -> list[dict[str, Any]]:
+    """Return the ticks that have fallen and wait for data."""
+    with where.reader() as reader:
+        found = reader(waiting) if reader else []
+    mine = [one for one in found if one.pipeline in wanted]
+    return [{**waiting_view(one, known[one.pipeline]), "local": one.label, "overdue": False} for one in mine]
+
+
 def _list_ticks(ticks: Sequence[dict[str, Any]], now: datetime) -> None:
     rows = []
     for view in ticks:
         at = datetime.fromisoformat(view["at"])
         note = "overdue: decided when a daemon runs" if view["overdue"] else f"in {words.length(at - now)}"
+        if "waiting" in view:
+            until = f", until {words.stamp(datetime.fromisoformat(view['until']), 'UTC')} UTC" if view["until"] else ""
+            note = f"{view['waiting']}{until}"
         if view["paused"]:
             note = f"paused: {view['paused_reason']}" if view["paused_reason"] else "paused"
         zone = view["schedule"]["timezone"]
@@ -121,8 +134,9 @@ def _tell_others(known: Known, wanted: str, scheduled: set[str]) -> None:
     pipeline = known.pipeline
     if wanted not in ("", pipeline.name):
         return
-    if pipeline.after:
-        print(f"{pipeline.name}: after {', '.join(pipeline.after)} succeeded")
+    ways = [*(f"after {name} succeeded" for name in pipeline.after), *map(plan.landed, pipeline.landed)]
+    if ways:
+        print(f"{pipeline.name}: {', or '.join(ways)}")
     elif pipeline.name not in scheduled:
         print(f"{pipeline.name}: when asked (stackhub trigger {pipeline.name})")
 

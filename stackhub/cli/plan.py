@@ -13,7 +13,7 @@ from stackhub.cli.tree import tree
 from stackhub.cli.where import Where
 from stackhub.config.read import Configuration
 from stackhub.lineage.infer import ANY
-from stackhub.model.pipeline import Need, Pipeline, Route, Schedule, Sla, Task
+from stackhub.model.pipeline import Landed, Need, Pipeline, Route, Schedule, Sla, Task
 from stackhub.model.words import say
 from stackhub.server.views import pipeline_view
 from stackhub.store import inferences, queries
@@ -182,7 +182,11 @@ def _lines(task: Task, prefix: str) -> list[tuple[Text, Text, Text]]:
 
 
 def _starts(pipeline: Pipeline) -> str:
-    ways = [*map(_schedule, pipeline.schedules), *(f"after {name} succeeded" for name in pipeline.after)]
+    ways = [
+        *map(_schedule, pipeline.schedules),
+        *(f"after {name} succeeded" for name in pipeline.after),
+        *map(landed, pipeline.landed),
+    ]
     return "; ".join(ways) or f"when asked: stackhub trigger {pipeline.name}"
 
 
@@ -192,6 +196,14 @@ def _schedule(schedule: Schedule) -> str:
     )
     days = [(" on days of ", schedule.only), (" except on days of ", schedule.without)]
     return when + "".join(f"{word}{' or '.join(names)}" for word, names in days if names)
+
+
+def landed(one: Landed) -> str:
+    """Say when a `landed` trigger begins a run."""
+    names = [str(watched) for watched in one.connections]
+    if len(names) == 1:
+        return f"when {names[0]} has landed"
+    return f"when {'one' if one.any else 'each'} of {words.listed(names, 8)} has landed"
 
 
 def _sla(sla: Sla | None) -> str:

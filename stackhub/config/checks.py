@@ -18,10 +18,9 @@ from stackhub.config.pipeline_file import PipelineFile
 from stackhub.config.routes import routes_of
 from stackhub.config.shape import shaped
 from stackhub.config.tasks import declare_tasks
+from stackhub.config.triggers import triggers
 from stackhub.config.when import schedules, sla
 from stackhub.model.pipeline import Pipeline
-
-_NOT_YET = frozenset({"landed", "file", "webhook", "api", "event"})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,12 +47,13 @@ def declare(page: Page, instances: Instances, environ: Mapping[str, str], timezo
     declared = Declared(page=page, name=file.pipeline if file and named else None)
     if file is None:
         return declared
-    declared.after = _after(file, page)
+    begins = triggers(file, page, instances, environ)
+    declared.after = begins.after
     known = calendars(file, page, instances.directory)
-    planned = schedules(file, page, timezone, known)
+    planned = schedules(file, page, timezone, known, instances)
     tasks, secrets = declare_tasks(file, page, instances, environ)
     routes, more = routes_of(file, page, instances, environ)
-    declared.secrets = [*secrets, *more]
+    declared.secrets = [*secrets, *more, *begins.secrets]
     declared.pipeline = Pipeline(
         name=file.pipeline,
         description=file.description,
@@ -61,6 +61,9 @@ def declare(page: Page, instances: Instances, environ: Mapping[str, str], timezo
         schedules=planned,
         calendars={name: known[name] for one in planned for name in (*one.only, *one.without)},
         after=tuple(declared.after),
+        landed=begins.landed,
+        files=begins.files,
+        hook=begins.hook,
         sla=sla(file, page, planned, timezone),
         catchup=file.catchup,
         overlap=file.overlap,
@@ -109,20 +112,3 @@ def _value(data: Any, loc: Loc) -> Any:
     for part in loc:
         data = data[part]
     return data
-
-
-def _after(file: PipelineFile, page: Page) -> dict[str, Loc]:
-    """Read the triggers: upstream pipelines, each once."""
-    after: dict[str, Loc] = {}
-    for at, one in file.triggers.items():
-        loc: Loc = ("triggers", at)
-        for kind in one.model_extra or {}:
-            if kind in _NOT_YET:
-                page.wrong((*loc, kind), f"this version has no {kind!r} trigger; it has: pipeline", key=True)
-            else:
-                page.wrong((*loc, kind), f"unknown trigger {kind!r}{hint(kind, ['pipeline'])}", key=True)
-        if one.pipeline is not None:
-            after.setdefault(one.pipeline, (*loc, "pipeline"))
-        elif not one.model_extra and not page.document.holds((*loc, "pipeline")):
-            page.wrong(loc, "needs a key: pipeline")
-    return after

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from stackhub.config.duration import Duration
 from stackhub.config.shape import number
-from stackhub.model.pipeline import Catchup, Freshness, OnTimeout, Overlap, Told
+from stackhub.model.pipeline import Catchup, Freshness, OnTimeout, Otherwise, Overlap, Told
 from stackhub.model.words import Severity
 
 NAME: Final = "^[a-z0-9_][a-z0-9_-]{0,63}$"
@@ -56,6 +56,9 @@ def _need(written: Any) -> Any:
     return {"task": written} if isinstance(written, str) else written
 
 
+Watches = Annotated[dict[int, str], BeforeValidator(number, json_schema_input_type=list[str])]
+
+
 class ScheduleFile(_Strict):
     """One schedule: ``cron`` or ``every``."""
 
@@ -65,6 +68,19 @@ class ScheduleFile(_Strict):
     only: Names | None = Field(default=None, description="calendars: nothing runs on a day that is on none of them")
     without: Names | None = Field(
         default=None, alias="except", description="calendars: nothing runs on a day that is on one of them"
+    )
+    require: Watches | None = Field(
+        default=None,
+        description="a tick waits until these connections have landed since the last run; <instance>:<name or id>",
+        examples=[["fivetran:salesforce"]],
+    )
+    not_later_than: str | None = Field(
+        default=None,
+        description="of require: a time of day, HH:MM, until which a tick waits",
+        json_schema_extra={"pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"},
+    )
+    otherwise: Otherwise | None = Field(
+        default=None, strict=False, description="of not_later_than: what a tick does then; by default run"
     )
 
 
@@ -140,14 +156,16 @@ class TaskFile(DefaultsFile):
     instance: str | None = Field(default=None, description="when it is not the connector's default one")
 
 
-class TriggerFile(BaseModel):
-    """What else starts a run; one key. What this version does not have is told apart from what is misspelt."""
-
-    model_config = ConfigDict(
-        extra="allow", strict=True, frozen=True, json_schema_extra={"additionalProperties": False}
-    )
+class TriggerFile(_Strict):
+    """What else starts a run: one kind, and what belongs to it."""
 
     pipeline: str | None = Field(default=None, description="a run after each success of this pipeline")
+    landed: Watches | None = Field(
+        default=None,
+        description="a run once all of these connections have landed since the last one; <instance>:<name or id>",
+        examples=[["fivetran:salesforce", "airbyte:Stripe to warehouse"]],
+    )
+    any: bool = Field(default=False, description="of landed: one of them is enough")
 
 
 class RouteFile(BaseModel):

@@ -71,6 +71,8 @@ class HubSettings(Settings):
     """From SIGTERM to exit."""
     lease: Duration = timedelta(seconds=15)
     """How long one of several hubs may be silent before the others take over what it attends."""
+    catalog_every: Duration = timedelta(minutes=1)
+    """How often an account is looked at for what has landed there, where something waits for that."""
     retention: Duration = timedelta(days=90)
     """How long runs and what they said are kept."""
     log_max: Size = 50_000_000
@@ -88,7 +90,7 @@ class HubSettings(Settings):
             raise ValueError("should begin with sqlite:/// or postgresql://")
         return url
 
-    @field_validator("grace", "retention")
+    @field_validator("grace", "retention", "catalog_every")
     @classmethod
     def _is_some_time(cls, length: timedelta) -> timedelta:
         if length <= timedelta():

@@ -2,18 +2,21 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
 from stackhub.config.findings import Loc
+from stackhub.config.instances import Instances
 from stackhub.config.nearest import hint
 from stackhub.config.page import Page
 from stackhub.config.pipeline_file import PipelineFile, ScheduleFile
+from stackhub.config.triggers import watches
 from stackhub.config.zones import known_zone
 from stackhub.decide.cron import problem
 from stackhub.decide.schedule import LONGEST, SHORTEST, following
 from stackhub.model.calendar import Calendar
-from stackhub.model.pipeline import Schedule, Sla
+from stackhub.model.pipeline import Otherwise, Schedule, Sla
 from stackhub.model.words import say
 
 _TIME: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
@@ -29,10 +32,12 @@ _NAMED: Final = {
 }
 
 
-def schedules(file: PipelineFile, page: Page, timezone: str, calendars: Mapping[str, Calendar]) -> tuple[Schedule, ...]:
+def schedules(
+    file: PipelineFile, page: Page, timezone: str, calendars: Mapping[str, Calendar], instances: Instances
+) -> tuple[Schedule, ...]:
     """Read the schedules; ``timezone`` is the hub's. What is wrong is told, and left out."""
     told = len(page.findings.problems)
-    found = [(at, _schedule(at, one, page, timezone, calendars)) for at, one in file.schedule.items()]
+    found = [(at, _schedule(at, one, page, timezone, calendars, instances)) for at, one in file.schedule.items()]
     used = {
         name for one in file.schedule.values() for part in (one.only, one.without) for name in (part or {}).values()
     }
@@ -75,7 +80,7 @@ def cron_fault(line: str) -> str | None:
 
 
 def _schedule(
-    at: int, one: ScheduleFile, page: Page, timezone: str, calendars: Mapping[str, Calendar]
+    at: int, one: ScheduleFile, page: Page, timezone: str, calendars: Mapping[str, Calendar], instances: Instances
 ) -> Schedule | None:
     loc = ("schedule", at)
     good = True
@@ -92,9 +97,10 @@ def _schedule(
     zone = _zone(one.timezone, (*loc, "timezone"), page) if one.timezone is not None else timezone
     only = _named(one.only, (*loc, "only"), page, calendars)
     without = _named(one.without, (*loc, "except"), page, calendars)
+    waits = requirement(one, loc, page, instances)
     if not good or zone is None or (one.cron is None and one.every is None) or only is None or without is None:
         return None
-    return Schedule(cron=one.cron or "", every=one.every, timezone=zone, only=only, without=without)
+    return replace(waits, cron=one.cron or "", every=one.every, timezone=zone, only=only, without=without)
 
 
 def _named(
@@ -135,13 +141,25 @@ def _zone(name: str, loc: tuple[str | int, ...], page: Page) -> str | None:
         return None
 
 
-def _time_of_day(written: str, page: Page) -> time | None:
+def requirement(one: ScheduleFile, loc: Loc, page: Page, instances: Instances) -> Schedule:
+    """Read what a schedule's ticks wait for, and until when; the rest of the schedule is not filled in."""
+    required = watches(one.require, (*loc, "require"), page, instances) if one.require is not None else ()
+    at = (*loc, "not_later_than")
+    until = _time_of_day(one.not_later_than, page, at) if one.not_later_than is not None else None
+    if one.not_later_than is not None and one.require is None:
+        page.wrong(at, "without require there is nothing to wait for: add require, or leave it out", key=True)
+    if one.otherwise is not None and one.not_later_than is None:
+        page.wrong((*loc, "otherwise"), "says what a tick does when its time is up: add not_later_than", key=True)
+    return Schedule(require=required, not_later_than=until, otherwise=one.otherwise or Otherwise.RUN)
+
+
+def _time_of_day(written: str, page: Page, loc: Loc = ("sla", "finish_by")) -> time | None:
     found = _TIME.fullmatch(written)
     if found:
         return time(int(found[1]), int(found[2]))
     short = re.fullmatch(r"([0-9]):([0-5][0-9])", written)
     page.wrong(
-        ("sla", "finish_by"),
+        loc,
         f"should be a time of day, HH:MM{f': write 0{short[0]}' if short else ', such as 07:30'}",
     )
     return None

@@ -70,7 +70,7 @@ def deadlines(
     found = []
     if sla.finish_by is not None:
         text = f"finish by {_clock(sla.finish_by)} {sla.timezone}"
-        at = _next(sla.finish_by, sla.timezone, tick or created_at)
+        at = next_time(sla.finish_by, sla.timezone, tick or created_at)
         found.append(Deadline(kind=Kind.FINISH_BY, at=at, text=text))
     if sla.max_duration is not None:
         at = (tick or started_at or created_at).astimezone(UTC) + sla.max_duration
@@ -94,7 +94,8 @@ def passed(deadline: Deadline, now: datetime, run: Run | None) -> Lateness:
     return Lateness.FOLDED if in_time else Lateness.LATE
 
 
-def _next(clock: time, timezone: str, after: datetime) -> datetime:
+def next_time(clock: time, timezone: str, after: datetime) -> datetime:
+    """Return the next such local time strictly after an instant: that after a gap, the first of two."""
     where = zone(timezone)
     today = after.astimezone(where).date()
     days = (today, today + timedelta(days=1))

@@ -13,6 +13,7 @@ from stackhub.clock import Believed
 from stackhub.config.read import Configuration
 from stackhub.contract import in_thread
 from stackhub.decide.message import Voice
+from stackhub.engine import sources
 from stackhub.engine.abreast import Abreast
 from stackhub.engine.births import Births
 from stackhub.engine.board import Board
@@ -32,6 +33,7 @@ from stackhub.engine.opening import Place
 from stackhub.engine.reminders import Reminders
 from stackhub.engine.scheduler import Scheduler
 from stackhub.engine.tenure import Tenure
+from stackhub.engine.triggers import Triggers
 from stackhub.engine.work import Work
 from stackhub.launch import host_id
 from stackhub.model.ids import Ids
@@ -98,6 +100,7 @@ async def assembled(
     lanes = Lanes(place, group)
     catalogue.ring = lanes.ring_outboxes
     opened.append(lanes)
+    triggers, watching = sources.connect(place, births, scheduler, lanes)
     around = Surroundings(
         tenure=tenure,
         hosts=hosts,
@@ -119,7 +122,7 @@ async def assembled(
         hosts=hosts,
         clock=clock,
         admit=keeper.admit,
-        ring=lanes.ring_outboxes,
+        ring=partial(_ring_news, lanes, triggers),
     )
     board.on_moved.append(_ringer(board, lanes, deadlines, abreast))
     reminders = Reminders(store, incidents, in_force, clock, tenure, ring=lanes.ring_outboxes)
@@ -145,6 +148,8 @@ async def assembled(
         incidents=incidents,
         in_force=in_force,
         scheduler=scheduler,
+        triggers=triggers,
+        watching=watching,
         deadlines=deadlines,
         reminders=reminders,
         lanes=lanes,
@@ -159,7 +164,7 @@ async def assembled(
             board,
             tenure.epochs.keys,
             lanes.measures,
-            partial(_ring_all, lanes, scheduler, deadlines, reminders),
+            partial(_ring_all, lanes, scheduler, triggers, deadlines, reminders),
         ),
         clock=clock,
         group=group,
@@ -213,10 +218,18 @@ def _ringer(
     return ring
 
 
-def _ring_all(lanes: Lanes, scheduler: Scheduler, deadlines: Deadlines, reminders: Reminders) -> None:
+def _ring_news(lanes: Lanes, triggers: Triggers) -> None:
+    lanes.ring_outboxes()
+    triggers.bell.ring()
+
+
+def _ring_all(
+    lanes: Lanes, scheduler: Scheduler, triggers: Triggers, deadlines: Deadlines, reminders: Reminders
+) -> None:
     for name in lanes.open:
         lanes.ring(name)
     lanes.ring_outboxes()
     scheduler.bell.ring()
+    triggers.bell.ring()
     deadlines.bell.ring()
     reminders.bell.ring()

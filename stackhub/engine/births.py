@@ -76,11 +76,12 @@ class Births:
         reason: str = "",
         origin: Mapping[str, Any] | None = None,
         behind: bool = False,
+        promised: bool = False,
     ) -> tuple[OpenRun, list[Op]]:
         """Make a run and its rows, in its pipeline's `turn`.
 
         Without an interval it stands for what came since ``last_end``. ``behind`` says that it waits for its turn,
-        whoever else is there.
+        whoever else is there; ``promised`` that its deadlines were made with its tick.
         """
         now = self._clock.now()
         made = create.new(
@@ -93,9 +94,11 @@ class Births:
             reason=reason,
             origin=origin,
         )
-        return self.born(made, rules, behind=behind)
+        return self.born(made, rules, behind=behind, promised=promised)
 
-    def born(self, made: OpenRun, rules: Mapping[str, Rule], *, behind: bool = False) -> tuple[OpenRun, list[Op]]:
+    def born(
+        self, made: OpenRun, rules: Mapping[str, Rule], *, behind: bool = False, promised: bool = False
+    ) -> tuple[OpenRun, list[Op]]:
         """Return a new run, begun where it is its turn, and its rows."""
         now = self._clock.now()
         run = made.run
@@ -112,7 +115,7 @@ class Births:
                     )
                     for m in decision.moments
                 ]
-        if made.pipeline.sla is not None and not run.retry_of and not create.is_part(run):
+        if made.pipeline.sla is not None and not run.retry_of and not create.is_part(run) and not promised:
             ops += deadline_rows(made.pipeline, run.interval, created_at=now, tick=run.tick, run_id=run.id)
         return made, [*run_made(made), *ops]
 

@@ -48,6 +48,8 @@ async def attend(
     clock, ids = Believed(clock or WallClock()), ids or Ids()
     async with anyio.create_task_group() as group:
         engine = await assembled(configuration, store, environ, state, clock, ids, group, mute=mute)
+        if schedule:
+            engine.watch()
         async with anyio.create_task_group() as loops:
             loops.start_soon(engine.jumps.run, engine.show_pulse)
             loops.start_soon(engine.lanes.run)
@@ -82,4 +84,5 @@ async def _keep_time(engine: Engine, *, schedule: bool) -> None:
         if schedule:
             group.start_soon(engine.scheduler.run)
             group.start_soon(engine.inference.run)
+            group.start_soon(engine.triggers.run)
             group.start_soon(retention.run, engine.store, engine.clock, engine.in_force.retention)

@@ -23,6 +23,10 @@ from stackhub.engine.lanes import Lanes
 from stackhub.engine.reminders import Reminders
 from stackhub.engine.scheduler import Scheduler
 from stackhub.engine.tenure import Tenure
+from stackhub.engine.triggers import Triggers
+from stackhub.engine.watching import KEY as TRIGGER
+from stackhub.engine.watching import Watching
+from stackhub.engine.watching import keys as trigger_keys
 from stackhub.store import configure, queries
 from stackhub.store.store import Store
 
@@ -38,6 +42,8 @@ class Engine:
     incidents: Incidents
     in_force: InForce
     scheduler: Scheduler
+    triggers: Triggers
+    watching: Watching
     deadlines: Deadlines
     reminders: Reminders
     lanes: Lanes
@@ -68,9 +74,17 @@ class Engine:
         await self.catalogue.forget(self.lanes.open)
         self.board.refresh()
         self.inference.bell.ring()
+        if applied.any:  # what is watched from now on is in force once its account has been looked at
+            self.lanes.sweep_now()
+            self.triggers.bell.ring()
         await self._close_retired()
         self.refused = ""
         return applied
+
+    def watch(self) -> None:
+        """Let triggers begin runs by themselves: from now on the accounts that they wait for are looked at."""
+        self.catalogue.wants.append(self.watching.wants)
+        self.lanes.sweep_now()
 
     async def keep_time(self) -> None:
         """Take up what one hub does for all: what was asked for and not obeyed, what waits for its turn."""
@@ -82,9 +96,11 @@ class Engine:
         await self.commands.obey_kept()
 
     async def _close_retired(self) -> None:
+        watched = trigger_keys(known.pipeline for known in self.in_force.known.values() if not known.retired)
         for key in list(self.incidents.open):
             kind, _, name = key.partition(":")
             gone = kind == "pipeline" and self.in_force.active(name) is None
+            gone = gone or (f"{kind}:" == TRIGGER and key not in watched)
             if gone or (f"{kind}:" == UNDELIVERED and name and name not in self.in_force.route_ids()):
                 await self.incidents.close(key, "no longer configured", self.store)
                 self.lanes.ring_outboxes()

@@ -32,6 +32,7 @@ from stackhub.store.lanes import TIME
 from stackhub.store.rows import consumed, happened, landed, node_kept, run_moved, step_moved
 from stackhub.store.store import Store
 from stackhub.store.transaction import Op, Transaction
+from stackhub.store.watermarks import own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +138,7 @@ class RunKeeper:
         ]
         for step, landing in decision.landings:
             ops += [landed(step.instance, landing, run.id, now), consumed(run.pipeline, step, landing)]
+            ops.append(own(run.pipeline, step.instance, landing, run.id))
         ops += node_rows(before, told)
         if before.run.started_at is None:
             ops += put_off(run, before.pipeline)

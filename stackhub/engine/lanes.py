@@ -86,6 +86,12 @@ class Lanes:
             if part is not None:
                 part.look_now()
 
+    def sweep_now(self) -> None:
+        """Look at once at what every account holds, where somebody wants to know."""
+        for held in self.open.values():
+            if held.sweeper is not None:
+                held.sweeper.look_now()
+
     def ring_outboxes(self) -> None:
         """Wake every notifier: there may be something to tell."""
         for held in self.open.values():

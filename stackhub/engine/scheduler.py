@@ -1,6 +1,6 @@
 """The scheduler: turns ticks that fall due into runs, or into recorded skips. It reads the store, not files."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -12,6 +12,7 @@ from stackhub.clock import Clock
 from stackhub.decide.overlap import Meeting, clash
 from stackhub.decide.run import Cancel
 from stackhub.decide.schedule import Due, Verdict, fall_due
+from stackhub.decide.triggers import waits_until
 from stackhub.engine.bell import Bell
 from stackhub.engine.births import Births, deadline_rows
 from stackhub.engine.board import Board
@@ -27,6 +28,7 @@ from stackhub.store.lanes import TIME
 from stackhub.store.store import Store
 from stackhub.store.tables import maybe_micros, micros
 from stackhub.store.transaction import Op, Transaction
+from stackhub.store.waiting import WAIT
 
 log = structlog.get_logger()
 LOOK: Final = 5.0  # seconds, at most, between looks: a clock that was set is noticed within this
@@ -39,6 +41,7 @@ class Scheduler:
         self, store: Store, board: Board, births: Births, in_force: InForce, clock: Clock, tenure: Tenure
     ) -> None:
         self.bell = Bell()
+        self.on_wait: Callable[[], None] = lambda: None  # called when ticks wait for data from now on
         self._tenure = tenure
         self._store = store
         self._board = board
@@ -112,6 +115,8 @@ class Scheduler:
         async with self._births.turn(scheduled.pipeline):
             cancel = await self._keep(dues, scheduled, known.pipeline, next_at)
         await self._cancel(cancel)
+        if scheduled.schedule.require:
+            self.on_wait()
         self.bell.ring()
 
     async def _keep(
@@ -171,6 +176,9 @@ class Scheduler:
         verdict, reason, run_id = due.verdict, due.reason, None
         if verdict is Verdict.RUN:
             going = [open_run.run for open_run in (*self._board.runs(pipeline.name), *born)]
+            if scheduled.schedule.require:
+                self._wait(due, scheduled, pipeline, transaction)
+                return
             met = clash(pipeline.overlap, going, catchup=pipeline.catchup, missed=due.missed)
             reason = met.reason or reason
             if met.meeting is Meeting.SKIP:
@@ -191,13 +199,30 @@ class Scheduler:
                 born.append(made)
                 transaction.add(*ops)
                 cancel += [(other, f"run {run_id} takes its place: overlap is cancel") for other in met.cancel]
-        row = {
+        transaction.add(_row(due, scheduled, verdict.value, reason, run=run_id))
+
+    def _wait(self, due: Due, scheduled: Scheduled, pipeline: Pipeline, transaction: Transaction) -> None:
+        """Let a tick wait for the data that it requires; its deadlines count from now on all the same."""
+        at, interval = due.tick.at, due.tick.interval
+        transaction.add(*deadline_rows(pipeline, interval, created_at=at, tick=at, run_id=""))
+        until = waits_until(scheduled.schedule, at)
+        transaction.add(_row(due, scheduled, WAIT, due.reason, until=until))
+
+
+def _row(
+    due: Due, scheduled: Scheduled, verdict: str, reason: str, *, run: str | None = None, until: datetime | None = None
+) -> Op:
+    return Op(
+        tx.TICK,
+        {
             "pipeline": scheduled.pipeline,
             "spec": scheduled.spec,
             "at": micros(due.tick.at),
             "label": due.tick.label,
-            "verdict": verdict.value,
+            "verdict": verdict,
             "reason": reason,
-            "run": run_id,
-        }
-        transaction.add(Op(tx.TICK, row))
+            "run": run,
+            "start": micros(due.tick.interval.start),
+            "until": maybe_micros(until),
+        },
+    )

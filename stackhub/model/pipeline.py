@@ -102,6 +102,26 @@ class Task:
     retries: Retries = Retries()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Watched:
+    """A connection that something waits for, by its vendor's name for it or by its id."""
+
+    instance: str  # "fivetran", "airbyte.eu"
+    connection: str
+
+    def __str__(self) -> str:
+        """Write it as it stands in a file."""
+        return f"{self.instance}:{self.connection}"
+
+
+class Otherwise(StrEnum):
+    """What a tick does when the data that it requires is not in by the time it may wait for."""
+
+    RUN = "run"
+    SKIP = "skip"
+    ALERT = "alert"  # people are told, and it waits on
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     """When ticks fall: a cron line in a zone, or a fixed distance from the moment it was put in force."""
@@ -111,6 +131,35 @@ class Schedule:
     timezone: str = "UTC"  # an IANA name
     only: tuple[str, ...] = ()  # calendars of the pipeline: a tick on none of their days is left out
     without: tuple[str, ...] = ()  # `except`: a tick on a day of one of them is left out
+    require: tuple[Watched, ...] = ()  # connections that must have landed since the last run that waited for them
+    not_later_than: time | None = None  # in `timezone`, the next such time after the tick; None: as long as it takes
+    otherwise: Otherwise = Otherwise.RUN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Landed:
+    """A trigger: connections have landed since the last run that it began."""
+
+    connections: tuple[Watched, ...]
+    any: bool = False  # one of them is enough
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """A trigger: files are there that were not there, or were other ones, when it last began a run."""
+
+    url: str  # a glob: "exports/*.csv" below the configuration's directory, "/srv/in/*", "s3://bucket/daily/*.parquet"
+    instance: str = ""  # whose credentials; "" for files of this machine
+    every: timedelta = timedelta(minutes=1)  # between looks
+    settle: timedelta = timedelta(seconds=30)  # for so long a file must stay as it is before it is taken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hook:
+    """A trigger: a signed request to /hooks/pipelines/<name>."""
+
+    secret: str  # as written: "${ORDERS_HOOK_SECRET}"
+    tolerance: timedelta = timedelta(minutes=5)  # by which a request's own time may differ from ours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +193,9 @@ class Pipeline:
     schedules: tuple[Schedule, ...] = ()
     calendars: Mapping[str, Calendar] = field(default_factory=dict)  # those that its schedules name
     after: tuple[str, ...] = ()  # pipelines whose success starts this one
+    landed: tuple[Landed, ...] = ()
+    files: tuple[Files, ...] = ()
+    hook: Hook | None = None
     sla: Sla | None = None
     catchup: Catchup = Catchup.LAST
     overlap: Overlap = Overlap.SKIP

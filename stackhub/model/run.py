@@ -50,6 +50,9 @@ class Trigger(StrEnum):
     MANUAL = "manual"
     API = "api"
     PIPELINE = "pipeline"
+    LANDED = "landed"
+    FILE = "file"
+    WEBHOOK = "webhook"
     RETRY = "retry"
     OWED = "owed"  # what an earlier run has left, now that its inputs have landed
 

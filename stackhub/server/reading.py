@@ -21,6 +21,7 @@ from stackhub.server.views import View
 from stackhub.server.why import why_view
 from stackhub.store import muted, queries, shown
 from stackhub.store.shown import LaneSeen
+from stackhub.store.waiting import waiting
 
 log = structlog.get_logger()
 LONGEST_WAIT: Final = 30.0  # seconds, for events
@@ -225,11 +226,13 @@ async def list_messages(
 
 @router.get("/next", tags=["pipelines"])
 async def list_next(engine: TheEngine) -> list[View]:
-    """List what will fire, soonest first."""
+    """List what will fire, soonest first, behind the ticks that have fallen and wait for data."""
     known = engine.in_force.known
+    waits = await read(engine, waiting)
     coming = [one for one in engine.scheduler.coming() if one.next_at is not None]
     coming.sort(key=lambda one: (one.next_at is None, one.next_at, one.pipeline))
-    return [views.next_view(one, known.get(one.pipeline)) for one in coming]
+    held = [views.waiting_view(one, known.get(one.pipeline)) for one in waits]
+    return held + [views.next_view(one, known.get(one.pipeline)) for one in coming]
 
 
 @router.get("/instances", tags=["hub"])

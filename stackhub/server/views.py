@@ -20,6 +20,7 @@ from stackhub.model.step import DONE, Step
 from stackhub.store.configure import Scheduled
 from stackhub.store.queries import Known, Line
 from stackhub.store.shown import LaneSeen, Posted
+from stackhub.store.waiting import Waiting
 
 View: TypeAlias = dict[str, Any]
 
@@ -174,6 +175,9 @@ def pipeline_view(
         "paused_reason": known.paused_reason,
         "schedules": [_schedule(schedule) for schedule in pipeline.schedules],
         "after": list(pipeline.after),
+        "landed": [
+            {"connections": [str(watched) for watched in one.connections], "any": one.any} for one in pipeline.landed
+        ],
         "sla": _sla(pipeline.sla),
         "catchup": pipeline.catchup.value,
         "overlap": pipeline.overlap.value,
@@ -192,6 +196,19 @@ def next_view(scheduled: Scheduled, known: Known | None) -> View:
         "schedule": _schedule(scheduled.schedule),
         "paused": known is not None and known.paused_at is not None,
         "paused_reason": known.paused_reason if known else "",
+    }
+
+
+def waiting_view(tick: Waiting, known: Known | None) -> View:
+    """Show a tick that has fallen and waits for data; ``until`` is null where it waits for as long as it takes."""
+    return {
+        "pipeline": tick.pipeline,
+        "at": moment(tick.interval.end),
+        "schedule": _schedule(tick.schedule),
+        "paused": known is not None and known.paused_at is not None,
+        "paused_reason": known.paused_reason if known else "",
+        "waiting": tick.reason,
+        "until": moment(tick.until),
     }
 
 
@@ -292,7 +309,13 @@ def _task(task: Task) -> View:
 def _schedule(schedule: Schedule) -> View:
     view: View = {"cron": schedule.cron or None, "every": seconds(schedule.every), "timezone": schedule.timezone}
     calendars = {"only": list(schedule.only), "except": list(schedule.without)}
-    return {**view, **{key: names for key, names in calendars.items() if names}}
+    view |= {key: names for key, names in calendars.items() if names}
+    if schedule.require:
+        until = schedule.not_later_than
+        view["require"] = [str(watched) for watched in schedule.require]
+        view["not_later_than"] = until.strftime("%H:%M") if until else None
+        view["otherwise"] = schedule.otherwise.value
+    return view
 
 
 def _sla(sla: Sla | None) -> View | None:

@@ -25,7 +25,9 @@ from stackhub.store.work import Apply, Call, Outcome, Work
 T = TypeVar("T")
 log = structlog.get_logger()
 GROUP: Final = 512  # transactions in one commit, at most
-NEWS: Final = frozenset({tx.RUN, tx.RUN_MOVED, tx.INCIDENT_OPENED, tx.INCIDENT_MOVED, tx.OUTBOX, tx.SCHEDULE_MOVED})
+NEWS: Final = frozenset(
+    {tx.RUN, tx.RUN_MOVED, tx.INCIDENT_OPENED, tx.INCIDENT_MOVED, tx.OUTBOX, tx.SCHEDULE_MOVED, tx.LANDING}
+)
 SILENCE: Final = 15.0  # seconds without an answer after which the database is said to be ailing
 
 

@@ -118,7 +118,10 @@ tick = sa.Table(
     _text("verdict"),
     _text("reason"),
     _text("run", null=True),
+    _time("start", null=True),
+    _time("until", null=True),
 )
+tick_waits = _partial("tick_waits", tick.c.pipeline, where="verdict = 'wait'")
 deadline = sa.Table(
     "deadline",
     metadata,
@@ -199,6 +202,19 @@ consumed = sa.Table(
     _text("mark"),
     _text("run"),
 )
+watermark = sa.Table(
+    "watermark",
+    metadata,
+    _text("pipeline", key=True),
+    _text("trigger", key=True),
+    _text("instance", key=True),
+    _text("name", key=True),
+    _text("connection", null=True),
+    _text("mark"),
+    _time("ended_at"),
+    _text("run"),
+)
+watermark_of = sa.Index("watermark_of", watermark.c.instance, watermark.c.connection)
 event = sa.Table(
     "event",
     metadata,

@@ -101,6 +101,8 @@ TURN: Final = _update(t.pipeline, ("name", "turn"), ("turn",))
 INCIDENT_MOVED: Final = _update(t.incident, ("id", "version"), ("version", "resolved_at", "data"))
 INCIDENT_OPENED: Final = _insert(t.incident)
 TICK: Final = _insert(t.tick)
+TICK_DECIDED: Final = _update(t.tick, ("pipeline", "spec", "at", "verdict"), ("verdict", "reason", "run"))
+TICK_TOLD: Final = _update(t.tick, ("pipeline", "spec", "at", "verdict"), ("reason", "until"))
 SNAPSHOT: Final = _keep_first(t.snapshot, ("hash",))
 RUN: Final = _insert(t.run)
 STEP: Final = _insert(t.step)
@@ -110,6 +112,21 @@ LANDING: Final = _keep_first(t.landing, ("instance", "connection", "mark"))
 CONNECTION: Final = _upsert(t.connection, ("instance", "id"))
 CONNECTION_GONE: Final = _text("DELETE FROM connection WHERE instance = :instance AND id = :id")
 CONSUMED: Final = _upsert(t.consumed, ("pipeline", "task", "instance", "connection"))
+MARK_BASED: Final = _text(  # in force from now on; of two looks the first counts
+    "UPDATE watermark SET connection = :connection, mark = :mark, ended_at = :ended_at"
+    " WHERE instance = :instance AND name = :name AND connection IS NULL"
+)
+MARK_MOVED: Final = _text(  # the name means another connection now, all of whose landings are news
+    "UPDATE watermark SET connection = :connection, mark = '', ended_at = 0"
+    " WHERE instance = :instance AND name = :name AND connection = :was"
+)
+MARK_TAKEN: Final = _update(
+    t.watermark, ("pipeline", "trigger", "instance", "name", "connection", "mark"), ("mark", "ended_at", "run")
+)
+MARK_OWN: Final = _text(  # what a run of the pipeline itself has brought in is no news to it
+    "UPDATE watermark SET mark = :mark, ended_at = :ended_at, run = :run"
+    " WHERE pipeline = :pipeline AND instance = :instance AND connection = :connection AND ended_at < :ended_at"
+)
 EVENT: Final = _insert(t.event, None)
 SCHEDULE_MOVED: Final = _update(t.schedule, ("pipeline", "spec"), ("next_at",), exactly=False)
 DEADLINE: Final = _keep_first(t.deadline, ("id",))

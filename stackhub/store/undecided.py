@@ -28,6 +28,8 @@ def let_go(connection: sa.Connection, rows: sa.ColumnElement[bool], now: datetim
         skipped = [tick for due in _fallen(row, now) if (tick := _skip(row, due))["at"] not in kept]
         if skipped:
             connection.execute(sa.insert(t.tick), skipped)
+        waits = (t.tick.c.pipeline == row.pipeline, t.tick.c.spec == row.spec, sa.text("verdict = 'wait'"))
+        connection.execute(sa.update(t.tick).where(*waits).values(verdict="skip", reason=REASON))
     connection.execute(sa.delete(t.schedule).where(rows))
 
 

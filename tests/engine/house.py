@@ -195,6 +195,7 @@ class Hub:
         self.engine.scheduler.bell.ring()
         self.engine.deadlines.bell.ring()
         self.engine.reminders.bell.ring()
+        self.engine.triggers.bell.ring()
         self.engine.jumps.bell.ring()
         self.engine.inference.bell.ring()
 

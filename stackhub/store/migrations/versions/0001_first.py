@@ -78,7 +78,10 @@ def upgrade() -> None:
         sa.Column("verdict", sa.Text, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("run", sa.Text, nullable=True),
+        sa.Column("start", sa.BigInteger, nullable=True),
+        sa.Column("until", sa.BigInteger, nullable=True),
     )
+    op.create_index("tick_waits", "tick", ["pipeline"], **_where("verdict = 'wait'"))
     op.create_table(
         "deadline",
         sa.Column("id", sa.Text, primary_key=True),
@@ -159,6 +162,18 @@ def upgrade() -> None:
         sa.Column("mark", sa.Text, nullable=False),
         sa.Column("run", sa.Text, nullable=False),
     )
+    op.create_table(
+        "watermark",
+        sa.Column("pipeline", sa.Text, primary_key=True),
+        sa.Column("trigger", sa.Text, primary_key=True),
+        sa.Column("instance", sa.Text, primary_key=True),
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("connection", sa.Text, nullable=True),
+        sa.Column("mark", sa.Text, nullable=False),
+        sa.Column("ended_at", sa.BigInteger, nullable=False),
+        sa.Column("run", sa.Text, nullable=False),
+    )
+    op.create_index("watermark_of", "watermark", ["instance", "connection"])
     op.create_table(
         "event",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),

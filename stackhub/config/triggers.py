@@ -1,0 +1,80 @@
+"""What else begins a run: the triggers of a pipeline file, from text to values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+from stackhub.config.findings import Loc
+from stackhub.config.instances import Instances
+from stackhub.config.page import Page
+from stackhub.config.pipeline_file import PipelineFile, TriggerFile
+from stackhub.contract import Role
+from stackhub.model.pipeline import Files, Hook, Landed, Watched
+
+KINDS: Final = ("pipeline", "landed", "file", "webhook")
+SHORTEST: Final = timedelta(seconds=1)
+
+
+@dataclass(slots=True, kw_only=True)
+class Triggers:
+    """What the triggers of one file came to."""
+
+    after: dict[str, Loc] = field(default_factory=dict)  # upstream pipelines, and where they are named
+    landed: tuple[Landed, ...] = ()
+    files: tuple[Files, ...] = ()
+    hook: Hook | None = None
+    secrets: list[str] = field(default_factory=list)
+
+
+def triggers(file: PipelineFile, page: Page, instances: Instances, environ: Mapping[str, str]) -> Triggers:
+    """Read the triggers. What is wrong is told, and left out."""
+    del environ
+    found = Triggers()
+    for at, one in file.triggers.items():
+        loc: Loc = ("triggers", at)
+        written = [kind for kind in KINDS if page.document.holds((*loc, kind))]
+        if not written and _unknown(page.document.data["triggers"][at]):
+            continue  # what was meant for a key has been told
+        if len(written) != 1:
+            said = (
+                f"has both {' and '.join(written)}: make two of it" if written else f"needs a key: {', '.join(KINDS)}"
+            )
+            page.wrong(loc, said)
+            continue
+        if one.pipeline is not None:
+            found.after.setdefault(one.pipeline, (*loc, "pipeline"))
+        if one.landed is not None:
+            watched = watches(one.landed, (*loc, "landed"), page, instances)
+            if watched:
+                found.landed = (*found.landed, Landed(connections=watched, any=one.any))
+        if one.any and written != ["landed"]:
+            page.wrong((*loc, "any"), f"means something for landed only, not for {written[0]}", key=True)
+    return found
+
+
+def _unknown(written: object) -> bool:
+    return not isinstance(written, dict) or bool(written.keys() - TriggerFile.model_fields.keys())
+
+
+def watches(written: Mapping[int, str], loc: Loc, page: Page, instances: Instances) -> tuple[Watched, ...]:
+    """Read ``instance:connection`` each; those of accounts that are not there, or list nothing, are told."""
+    found: dict[Watched, None] = {}
+    if not written and page.document.holds(loc):
+        page.wrong(loc, "names no connection")
+    for at, text in written.items():
+        here = (*loc, at)
+        name, colon, connection = text.partition(":")
+        if not (name and colon and connection.strip()):
+            page.wrong(here, f"should be <instance>:<connection>, such as fivetran:{text.strip(': ') or 'salesforce'}")
+            continue
+        watched = Watched(instance=name, connection=connection.strip())
+        instance = instances.ask(name, page.document.place(here), page.before(here))
+        if instance is None:
+            continue
+        if not any(one.role is Role.EXTRACT for one in instance.connector.operations.values()):
+            page.wrong(here, f"{name} loads nothing, so nothing lands there")
+        elif watched in found:
+            page.wrong(here, f"{text!r} is listed twice")
+        found[watched] = None
+    return tuple(found)
