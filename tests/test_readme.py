@@ -24,7 +24,7 @@ FEEDS = {
     "fivetran": [Feed(id="salesforce_1", name="salesforce_prod", seconds=0.1)],
     "airbyte": [Feed(id="00000000-0000-4000-8000-000000000001", name="Stripe to warehouse", seconds=0.1)],
 }
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from stackhub.cli.demo_picture import Count
 from stackhub.contract.sandbox import Shown
 from stackhub.errors import ConfigError
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent.parent
 RECORDED = ROOT / "tests" / "connectors" / "dbt_events"
 STACKHUB = Path(sys.executable).with_name("stackhub")

@@ -13,7 +13,7 @@ from stackhub.sandbox import demo_directory
 from stackhub.sandbox.mount import open_stage, serve
 from stackhub.sandbox.shop import FEEDS
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 UNLOADED = """
   - name: finance
     database: shop

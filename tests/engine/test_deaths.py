@@ -2,12 +2,14 @@
 
 from datetime import timedelta
 
+import pytest
 from engine.far_end import FAILED, Lost
 from engine.house import House
 from engine.lives import every_death
 
 from stackhub.contract import Pending, Rejected
 
+pytestmark = pytest.mark.slow
 STRIDE = timedelta(seconds=2)
 LINE = """
 pipeline: shop

@@ -7,6 +7,7 @@ import anyio
 import pytest
 from faults.grounds import PATIENCE, SERVE, daemon, filled, limited, locked, moved_away, no_small_disk, small_disk
 
+pytestmark = pytest.mark.slow
 ON_A_SMALL_DISK = pytest.mark.skipif(bool(no_small_disk()), reason=f"no small disk here: {no_small_disk()}")
 TRIGGER = ("POST", "/api/v1/pipelines/shop/trigger")
 ROOT = os.geteuid() == 0

@@ -11,6 +11,7 @@ from simulation.stories import STORIES
 
 from stackhub.contract import Absent
 
+pytestmark = pytest.mark.slow
 LINE = next(story for story in STORIES if story.name == "line")
 
 

@@ -14,6 +14,7 @@ from simulation.universe import Fell
 
 from stackhub.errors import Refused
 
+pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
 LINE = """
 pipeline: line
