@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from stackhub.cli.asked import ask_each
-from stackhub.cli.feeds import _found_out
+from stackhub.cli.found import live
 from stackhub.errors import ConfigError, Rejected
 
 pytestmark = pytest.mark.anyio
@@ -57,6 +57,17 @@ async def test_each_that_cannot_answer_says_why_without_a_secret_and_the_others_
     assert sorted(answered) == ["good", "worse"]
 
 
+async def test_nobody_else_is_opened_where_only_some_are_to_be_asked(configured):
+    answered = []
+
+    async def ask(_instance, opened):
+        answered.append(opened)
+
+    configuration = configured(_instance("good"), _instance("shut", KeyError("hunter22")))
+    assert await ask_each(configuration, ask, patience=30, only={"good"}) == {}
+    assert answered == ["good"]
+
+
 async def test_patience_has_an_end_and_what_was_said_before_it_stays(configured):
     said = []
 
@@ -70,4 +81,4 @@ async def test_patience_has_an_end_and_what_was_said_before_it_stays(configured)
 
 async def test_who_feeds_what_is_told_although_a_connector_has_a_bug(configured):
     broken = configured(_instance("good"), _instance("shut", KeyError("hunter22")))
-    assert await _found_out(broken, {}, ()) == ([], ["shut: bug in its connector: KeyError('***')"])
+    assert await live(broken, {}, ()) == ([], ["shut: bug in its connector: KeyError('***')"])
