@@ -3,6 +3,7 @@
 import random
 from typing import Any
 
+from simulation.company import accompanied
 from simulation.spec import Fault, HubEvent, Other, Person, PutOff, Spec, Turn
 from simulation.stage import made_real
 
@@ -44,7 +45,7 @@ ODD: dict[str, tuple[str, ...]] = {
 def roll(seed: int) -> Spec:
     """Make the world of a seed."""
     spec = Dice(seed).spec()
-    return made_real(spec) if seed % EVERY_REAL == 0 else spec
+    return made_real(spec) if seed % EVERY_REAL == 0 else accompanied(spec)
 
 
 class Dice:

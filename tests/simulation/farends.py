@@ -1,5 +1,6 @@
 """What the far ends saw, checked after every event: each request as it left, each job that began, each message."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -36,8 +37,9 @@ class Bucket:
 class FarEnds:
     """Watches the far ends of one world."""
 
-    def __init__(self, oracle: Oracle) -> None:
-        self._oracle = oracle
+    def __init__(self, oracle: Oracle, owner: Callable[[int], str] = lambda _: "") -> None:
+        """``owner``: returns under which name the hub of a life owns lanes; "" where it is alone."""
+        self._oracle, self._owner = oracle, owner
         self._order = -1
         self._buckets: dict[str, Bucket] = {}
         self._seen: dict[str, list[int]] = {}  # account -> calls, jobs, messages looked at
@@ -65,6 +67,10 @@ class FarEnds:
 
     def _call(self, account: Account, call: Call) -> None:
         oracle, bucket = self._oracle, self._buckets.get(account.name)
+        owner = self._owner(call.life)
+        if owner and oracle.owners.get(account.name) != owner:
+            found = oracle.owners.get(account.name)
+            raise Violation(2, f"{account.name} was called ({call.verb}) by hub {owner}, and its lane is {found}'s")
         if bucket is not None:
             left = bucket.take(call.at, call.life)
             if call.waits and left < -FULL:

@@ -31,7 +31,7 @@ class Ground:
 
     universe: Universe
     house: House
-    saved: bytes = b""
+    saved: tuple[bytes, datetime] = (b"", MONDAY)
     transport: Callable[[str], httpx.AsyncBaseTransport] | None = None  # to the vendors of real connectors
 
     def __getitem__(self, name):
@@ -51,23 +51,21 @@ class Ground:
         return self.universe.hub(self.house.read(), state=self.state, transport=self.transport, **more)
 
     def save(self) -> None:
-        """Keep the database as it is now, for `reset`."""
-        self.saved = self.database.read_bytes()
+        """Keep the database as it is now, and the time, for `reset`."""
+        self.saved = self.database.read_bytes(), self.universe.clock.now()
 
     def reset(self) -> None:
-        """Begin anew where `save` was: another universe, vendors that remember nothing, the same configuration."""
+        """Begin anew where and when `save` was: another universe, vendors that remember nothing, the same configuration."""
         for life in list(self.universe.lives):
             life.kill()
-        old = self.universe
-        self.universe = Universe(
-            old.seed, old.clock.now(), looks=timedelta(seconds=old.line.looks), engines=old.engines
-        )
+        old, (rows, at) = self.universe, self.saved
+        self.universe = Universe(old.seed, at, looks=timedelta(seconds=old.line.looks), engines=old.engines)
         self.house.clock = self.house.world.clock = self.universe.clock
         self.house.world.accounts.clear()
         self.house.world.tally = self.house.world.stuck = 0
         for name in ("-wal", "-shm"):
             self.database.with_name(f"{self.database.name}{name}").unlink(missing_ok=True)
-        self.database.write_bytes(self.saved)
+        self.database.write_bytes(rows)
 
     def keep(self, kind, args, nth=0) -> None:
         """Ask for something while no hub is there."""

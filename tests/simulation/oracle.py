@@ -76,6 +76,7 @@ class Oracle:
         self.outbox: dict[tuple[str, str], tuple[str, int]] = {}  # (incident|route, seq.part) -> state, doubt
         self.keys: dict[str, tuple[str, str]] = {}  # of a message -> its place in the outbox
         self.rests: dict[str, tuple[datetime, int]] = {}  # instance -> not before, and how often a clock had been set
+        self.owners: dict[str, str | None] = {}  # of lanes
         self.paused: dict[str, datetime | None] = {}
         self.retired: set[str] = set()
         self.pipelines: dict[str, str] = {}  # of each its snapshot
@@ -238,6 +239,7 @@ class Oracle:
         life["next_at"] = change.new
 
     def _rest(self, change: Change) -> None:
+        self.owners[change.one] = change.most
         if change.new is not None and change.new != change.old:
             self.rests[change.one] = instant(change.new), self.town.jumped
 

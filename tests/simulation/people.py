@@ -34,7 +34,7 @@ class Desk:
         self.broken = False
         self._good = dict(self.pipelines), dict(self.instances)
         self._known: dict[str, Configuration | ConfigError] = {}  # by what the files say
-        hub = f"STACKHUB_GRACE=1s\nSTACKHUB_RETENTION={spec.retention}\n"
+        hub = f"STACKHUB_GRACE=1s\nSTACKHUB_RETENTION={spec.retention}\nSTACKHUB_LEASE={spec.lease:g}s\n"
         self._write("stackhub.env", hub + (f"STACKHUB_FALLBACK={spec.fallback}\n" if spec.fallback else ""))
         self._lay_out()
 

@@ -160,9 +160,8 @@ class PlayedNotifier:
             doubt=doubt,
             at=town.now(),
             order=town.tick(),
-            life=town.life,
+            life=town.life.number,
         )
-        self.account.told.append(told)
 
         def show() -> dict[str, Any]:
             seen = any(other.key == key and other.effect for other in self.account.told)
@@ -174,7 +173,11 @@ class PlayedNotifier:
                 return dict(receipt or {})
             return {"message": (receipt or {}).get("message", key)}
 
-        answer = await self.account.call(self.context.gate, "deliver", message.part.value, show, key)
+        def sent() -> None:
+            told.order = town.tick()
+            self.account.told.append(told)
+
+        answer = await self.account.call(self.context.gate, "deliver", message.part.value, show, key, sent)
         told.answered = True
         return answer
 

@@ -52,6 +52,8 @@ def _changes(whole: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for place, pipeline in enumerate(whole["pipelines"]):
         for less in _pipelines(pipeline):
             yield {**whole, "pipelines": [*whole["pipelines"][:place], less, *whole["pipelines"][place + 1 :]]}
+    if "hubs" in whole:
+        yield {**whole, "hubs": whole["hubs"] - 1}
     for name in ("fallback", "retention"):
         yield from ({key: value for key, value in whole.items() if key != name} for _ in range(name in whole))
 

@@ -27,7 +27,7 @@ Kind = Literal[
     "unknown",  # a poll's word that nobody has heard of
     "missing",  # a poll that knows no job
 ]
-Do = Literal["kill", "stop", "pause", "jump"]
+Do = Literal["kill", "stop", "pause", "jump", "cut"]
 Wish = Literal[
     "trigger", "cancel", "retry", "skip", "pause", "resume", "close", "edit", "bad_edit", "remove", "restore", "test",
     "remove_instance", "restore_instance",
@@ -87,7 +87,7 @@ class HubEvent(Written):
     do: Do
     step: int = 0  # so many steps of its after that time
     seconds: float = 60.0  # down, or asleep; of a jump, by how much
-    hub: int = 0
+    hub: int = 0  # which of several
 
 
 class Person(Written):
@@ -107,6 +107,8 @@ class Spec(Written):
     hours: float = Field(gt=0, le=24 * 400)
     looks: float = Field(default=300.0, gt=0)  # seconds between looks of the engine's loops when nothing wakes them
     real: bool = False  # the true connectors, before their fake vendors
+    hubs: int = Field(default=1, ge=1, le=9)  # on one database, by lease
+    lease: float = Field(default=60.0, ge=3, le=600)  # seconds
     retention: str = "90d"
     fallback: str = ""
     instances: dict[str, dict[str, float | str]]

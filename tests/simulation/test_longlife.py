@@ -41,6 +41,7 @@ def test_of_a_hub_that_was_killed_nothing_stays_in_memory(world):
     held = weakref.WeakSet([life, life.loop, life.store.writer, life.engine.board, life.engine.incidents])
     life.kill()
     del life
+    world.universe.run_until(timedelta(seconds=1))  # what was on its way has arrived
     gc.collect()
     assert not set(held)
 

@@ -198,6 +198,13 @@ def test_calls_to_an_account_that_has_asked_to_be_left_alone(monkeypatch):
     caught(world(faults=faults, pipelines=[LINE, often]), 6, match="was called")
 
 
+def test_a_call_by_a_hub_whose_lane_is_anothers():
+    sql = "UPDATE lane SET owner = 'somebody', epoch = epoch + 1 WHERE instance = 'tap'"
+    spec = world(hubs=2, lease=300, turns={"tap:c0": [{"seconds": 600}]})
+    live(spec)
+    caught(spec, 2, prepare=at(25 * 60 + 20, sql), match="and its lane is somebody's")
+
+
 def test_something_left_undone_that_nobody_is_told_of():
     sql = "UPDATE step SET state = 'partial' WHERE state = 'running'"
     caught(world(), 7, prepare=at(25 * 60 + 20, sql), match="is partial")

@@ -164,7 +164,7 @@ def test_an_edit_comes_into_force(on):
 
 def test_events_happen_when_they_are_due_and_long_waits_cost_little(on):
     seen = []
-    on.universe.line.looks = 3600.0
+    on.universe.line.looks = 7200.0
     life = up(on)
     on["mill"].outcomes["all"].append(FAILED)
     for hours in (30, 10, 20):

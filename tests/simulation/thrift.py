@@ -3,25 +3,34 @@
 Most of what a short life costs is compiling what the life before it had compiled.
 """
 
+from pathlib import Path
+
 import sqlalchemy as sa
 
 from stackhub.store import database
 
 
 class Engines:
-    """Makes one engine for a URL, for any number of lives."""
+    """Makes one engine for a URL and a hub, for any number of lives."""
 
     def __init__(self) -> None:
-        self._made: dict[str, sa.Engine] = {}
+        self._made: dict[tuple[str, Path], sa.Engine] = {}
+        self._own: dict[sa.Engine, list[object]] = {}  # listeners
 
-    def __call__(self, url: str) -> sa.Engine:
+    def __call__(self, url: str, state: Path) -> sa.Engine:
         """Return an engine as a new one would be."""
-        found = self._made.get(url)
+        found = self._made.get((url, state))
         if found is None:
-            self._made[url] = database.engine(url)
-            return self._made[url]
+            found = self._made[url, state] = database.engine(url)
+            self._own[found] = list(found.dispatch.begin)
+        self.forget(url, state)
+        return found
+
+    def forget(self, url: str, state: Path) -> None:
+        """Forget whoever has listened."""
+        found = self._made[url, state]
         for listener in list(found.dialect.dispatch.do_connect):  # each opening of a store adds its own
             sa.event.remove(found, "do_connect", listener)
-        for listener in list(found.dispatch.begin)[1:]:  # the first is the engine's
-            sa.event.remove(found, "begin", listener)
-        return found
+        for listener in list(found.dispatch.begin):
+            if listener not in self._own[found]:
+                sa.event.remove(found, "begin", listener)

@@ -15,6 +15,7 @@ A hub is `open_store` and `attend` on an event loop of its own, over a real SQLi
 
     life.kill()        SIGKILL, between two callbacks: never stepped again; its lock is free, nothing has any effect
     life.pause(for_)   SIGSTOP, and SIGCONT after so long
+    life.cut(for_)     cut off from its database for so long; `is_cut` tells far ends that it does not reach them either
     life.stop()        SIGTERM: it leaves in peace; `life.over` says when it has
     life.clock         its wall clock: ``life.clock.wrong_by += timedelta(hours=1)``, ``life.clock.set_wall(to)``
     life.ask(what)     runs ``await what(engine)`` in the hub, as a request to it does; returns an `Asked`
@@ -38,6 +39,7 @@ Many universes on one file: ``Universe(..., engines=...)``, which they share.
 import asyncio
 import heapq
 import random
+import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -46,6 +48,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import sqlalchemy as sa
 from simulation.guard import Killed, guarded
 from simulation.thrift import Engines
 
@@ -74,6 +77,7 @@ class Universe:
         self.engines = engines or Engines()
         self.clock = VirtualClock(self.line)  # the true time
         self.lives: list[Life] = []  # of hubs that are not dead
+        self.acting: Life | None = None  # whose callback runs, or ran last
         self.born = 0
         self.steps = 0  # callbacks and events so far
         self._events: list[tuple[float, float, int, Callable[[], object]]] = []
@@ -198,7 +202,7 @@ class Life:
         self.steps = 0
         self.last_step: int | None = None
         self.leaves_at: int | None = None
-        self._paused_until = 0.0
+        self._paused_until = self._cut_until = 0.0
         self._writer: InlineWriter | None = None
         self._leave = asyncio.Event()
         self._main = self.loop.create_task(self._live(configuration), name=f"hub {number}")
@@ -219,6 +223,15 @@ class Life:
     def pause(self, for_: timedelta) -> None:
         """Stop its process for a while; time goes on."""
         self._paused_until = max(self._paused_until, self.universe.line.seconds + for_.total_seconds())
+
+    def cut(self, for_: timedelta) -> None:
+        """Cut its host off from the network for a while."""
+        self._cut_until = max(self._cut_until, self.universe.line.seconds + for_.total_seconds())
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether it reaches nobody now."""
+        return self.universe.line.seconds < self._cut_until
 
     def stop(self) -> None:
         """Ask it to leave."""
@@ -251,6 +264,7 @@ class Life:
 
     def step(self) -> None:
         """Run one callback."""
+        self.universe.acting = self
         self.steps += 1
         if self.steps == self.last_step:
             self.kill()
@@ -283,7 +297,7 @@ class Life:
             written_by="simulation",
             lock=self.lock,
             writer=self._make_writer,
-            engine=self.universe.engines,
+            engine=self._connect,
         )
         async with made as self.store:
             living = attend(
@@ -298,6 +312,16 @@ class Life:
             async with living as self.engine:
                 self.on_up(self)
                 await self._leave.wait()
+
+    def _connect(self, url: str) -> sa.Engine:
+        made = self.universe.engines(url, self.state)
+        sa.event.listen(made, "begin", self._reach, insert=True)
+        return made
+
+    def _reach(self, _: sa.Connection) -> None:
+        if self.is_cut:
+            cause = sqlite3.OperationalError("the network is cut")
+            raise sa.exc.OperationalError(str(cause), None, cause)
 
     def _make_writer(self, engine: Any, loop: asyncio.AbstractEventLoop) -> InlineWriter:
         def point(where: str) -> None:
@@ -344,3 +368,5 @@ class Life:
     def _leave_the_living(self) -> None:
         self.over = True
         self.universe.lives = [life for life in self.universe.lives if life is not self]
+        self.universe.acting = None  # nobody holds it any more
+        self.universe.engines.forget(self.url, self.state)

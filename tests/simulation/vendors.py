@@ -32,6 +32,7 @@ MOMENT = 0.2  # seconds on the way, each way
 LATE = 4.0  # seconds after which a request that had no answer takes effect: within any call's own timeout
 FOREVER = 10_000_000.0
 WELL = Turn(seconds=60.0)
+EFFECTIVE = {"", "after", "slow", "late", "bug", "unknown", "missing"}  # kinds of requests that do what they ask for
 
 
 @dataclass
@@ -181,57 +182,52 @@ class Account:
 
     # --- a request ---
 
-    async def call(self, gate: Any, verb: str, what: str, effect: Callable[[], Any], key: str = "") -> Any:
-        """Carry out one request as it is planned."""
+    async def call(
+        self,
+        gate: Any,
+        verb: str,
+        what: str,
+        effect: Callable[[], Any],
+        key: str = "",
+        on_sent: Callable[[], object] = lambda: None,
+    ) -> Any:
+        """Carry out one request as it is planned. What has left a hub arrives, whatever becomes of the hub."""
         town, harmless = self.town, verb in {"prepare", "poll", "find"}
         await gate(wait=harmless)
-        self.calls.append(Call(self.name, verb, what, town.now(), town.tick(), harmless, key, town.life))
+        life = town.life
+        self.calls.append(Call(self.name, verb, what, town.now(), town.tick(), harmless, key, life.number))
+        on_sent()
         fault = town.strike(self.name, verb)
-        await anyio.sleep(MOMENT)
+        kind = "before" if life.is_cut else fault.kind if fault else ""
+        seconds = fault.seconds if fault else 0.0
+        seen: list[Any] = []
+        if kind in EFFECTIVE:
+            town.after(MOMENT + (LATE if kind == "late" else 0.0), lambda: seen.append(effect()))
+        await anyio.sleep(2 * MOMENT + {"slow": seconds, "hang": FOREVER, "late": FOREVER}.get(kind, 0.0))
         try:
-            answer = await self._answer(fault, effect, harmless=harmless)
-        except Exception as err:
-            await anyio.sleep(MOMENT)
-            if isinstance(err, Unavailable) and err.retry_after is not None:
-                self.alone = town.now() + err.retry_after, town.life
+            return self._answer("after" if life.is_cut else kind, seen, seconds, harmless=harmless)
+        except Unavailable as err:
+            if err.retry_after is not None:
+                self.alone = town.now() + err.retry_after, life.number
             raise
-        await anyio.sleep(MOMENT)
-        return answer
 
-    async def _answer(self, fault: Fault | None, effect: Callable[[], Any], *, harmless: bool) -> Any:
-        cut: Exception = Unavailable("the connection was cut") if harmless else Unsure("the connection was cut")
-        match fault.kind if fault else "":
+    def _answer(self, kind: str, seen: list[Any], seconds: float, *, harmless: bool) -> Any:
+        match kind:
             case "down":
                 raise Unavailable(f"{self.name} is down")
             case "patience":
-                assert fault is not None
-                raise Unavailable(f"{self.name} is asked too much", retry_after=timedelta(seconds=fault.seconds))
-            case "before":
-                raise cut
-            case "after":
-                effect()
-                raise cut
-            case "slow":
-                assert fault is not None
-                answer = effect()
-                await anyio.sleep(fault.seconds)
-                return answer
-            case "hang":
-                await anyio.sleep(FOREVER)
-            case "late":
-                self.town.after(LATE, effect)
-                await anyio.sleep(FOREVER)
+                raise Unavailable(f"{self.name} is asked too much", retry_after=timedelta(seconds=seconds))
+            case "before" | "after":
+                raise Unavailable("the connection was cut") if harmless else Unsure("the connection was cut")
             case "refused":
                 raise ConfigError(f"{self.name} refuses the credentials")
             case "rejected":
                 raise Rejected(f"{self.name} says no")
             case "bug":
-                effect()
                 raise ValueError("a bug")
-            case "unknown" | "missing" as odd:
-                answer = effect()
-                return [_odd(odd, one) for one in answer] if isinstance(answer, list) else answer
-        return effect()
+            case "unknown" | "missing" if isinstance(seen[0], list):
+                return [_odd(kind, one) for one in seen[0]]
+        return seen[0]
 
     def look(self, job: VendorJob | None) -> Any:
         """Say how a job stands."""
@@ -255,12 +251,18 @@ def _odd(kind: str, answer: Any) -> Any:
 class Town:
     """All accounts, and what orders what happens to them."""
 
-    def __init__(self, spec: Spec, now: Callable[[], datetime], at: Callable[[datetime, Callable[[], Any]], Any]):
+    def __init__(
+        self,
+        spec: Spec,
+        now: Callable[[], datetime],
+        at: Callable[[datetime, Callable[[], Any]], Any],
+        caller: Callable[[], Any] = lambda: None,
+    ) -> None:
+        """``caller``: returns the life of a hub that asks for something now."""
         self.spec, self.now = spec, now
-        self._at = at
+        self._at, self._caller = at, caller
         self.healed = False
         self.order = 0
-        self.life = 0  # of a hub, of those there have been
         self.jumped = 0  # times that a hub's clock was set
         self.accounts: dict[str, Account] = {}
         self._left = [fault.times for fault in spec.faults]
@@ -269,6 +271,11 @@ class Town:
         if name not in self.accounts:
             self.accounts[name] = Account(self, name)
         return self.accounts[name]
+
+    @property
+    def life(self) -> Any:
+        """The life of a hub that asks for something now."""
+        return self._caller()
 
     def tick(self) -> int:
         """Return the next place in the order of all that happens."""

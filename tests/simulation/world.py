@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cache
 from itertools import count
 from multiprocessing.util import Finalize
@@ -16,7 +16,7 @@ from typing import Any
 
 from simulation import afterwards, audit
 from simulation.farends import FarEnds
-from simulation.guard import guarded
+from simulation.fleet import SOON, Fleet
 from simulation.oracle import Oracle, Violation
 from simulation.people import COMMANDS, Crowd, Desk
 from simulation.players import NAMES, Played, connectors
@@ -28,12 +28,10 @@ from simulation.vendors import Town
 
 from stackhub.clock.loop import VirtualLoop
 from stackhub.errors import ConfigError
-from stackhub.server.reloading import ceased, observed
 from stackhub.store.inline import InlineWriter
 from stackhub.store.store import open_store
 
 MEMORY = Path("/dev/shm")
-SOON = timedelta(minutes=5)  # until what was not there, or not good, is looked at again
 SELDOM = 20  # events between looks at tables into which no hub says that it has written
 SLICE = timedelta(minutes=20, seconds=7)  # no time at which something is due every day
 QUIET = 900.0  # seconds between looks, then
@@ -99,13 +97,11 @@ class World:
     def __init__(self, spec: Spec, root: Path) -> None:
         self.spec, self.root = spec, root
         self.universe = Universe(spec.seed, spec.begins, looks=timedelta(seconds=spec.looks), engines=ENGINES)
-        self.town = Town(spec, lambda: self.universe.line.now, self.universe.at)
-        self.life: Life | None = None
-        self.wrong_by = timedelta()
-        self.over = False  # nothing befalls hubs any more
+        self.town = Town(spec, lambda: self.universe.line.now, self.universe.at, lambda: self.universe.acting)
         self.also: list[Callable[[], object]] = []  # called after each event as well
         self._armed: list[tuple[int, HubEvent]] = []
-        self._looks, self._commits = 0, -1
+        self._looks = 0
+        self._commits: tuple[int, ...] = ()
         state = root / ".stackhub"
         state.mkdir(mode=0o700)
         database_file = state / "stackhub.db"
@@ -114,10 +110,11 @@ class World:
         self.real = RealVendors(spec, lambda: self.universe.line.now, self.universe.at) if spec.real else None
         known: dict[str, Any] = {**connectors(self.town), **(self.real.connectors if self.real else {})}
         self.desk = Desk(root, spec, known, self.real.settings if self.real else lambda _: {})
+        self.fleet = Fleet(spec, root, self.universe, self.desk, self.real.transport if self.real else None)
         self.reader = audit.Reader(database_file)
-        self.oracle = Oracle(self.reader, self.town, self.hub_now)
-        self.far_ends = FarEnds(self.oracle)
-        self.crowd = Crowd(self.oracle, database_file, self.hub_now)
+        self.oracle = Oracle(self.reader, self.town, self.fleet.now)
+        self.far_ends = FarEnds(self.oracle, self.fleet.owner)
+        self.crowd = Crowd(self.oracle, database_file, self.fleet.now)
         try:
             self.desk.read()
         except ConfigError as err:
@@ -129,14 +126,6 @@ class World:
                 continue
             bears = {key: float(given.get(key, Played.model_fields[key].default)) for key in ("rate", "burst")}
             self.far_ends.bears(name, **bears)
-
-    def hub_now(self) -> datetime:
-        """Return what time it is for the hub: by its clock, or by what it was until it notices that it was set."""
-        if self.life is not None:
-            self.wrong_by = self.life.clock.wrong_by
-            if self.life.up and self.life.engine is not None:
-                return self.life.engine.clock.now()
-        return self.universe.line.now + self.wrong_by
 
     def run(self) -> Told:
         """Let it all happen.
@@ -161,62 +150,34 @@ class World:
     def look(self) -> None:
         """Look at everything after an event, and let befall the hub what was to by now."""
         self._looks += 1
-        life = self.life
-        commits = life.store.writer.commits if life is not None and life.store is not None and not life.over else -1
+        commits = self.fleet.commits
         if commits != self._commits or self._looks % SELDOM == 0:
             self._commits = commits
             self.oracle()
         self.far_ends()
-        if self._armed and not self.over:
+        if self._armed and not self.fleet.over:
             self._armed = [(left - 1, event) for left, event in self._armed]
             for left, event in self._armed:
                 if left < 0:
-                    self._befall(event)
+                    self.fleet.befall(event)
+                    self.town.jumped = self.fleet.jumps
             self._armed = [(left, event) for left, event in self._armed if left >= 0]
         for also in self.also:
             also()
 
     # --- hubs ---
 
+    @property
+    def life(self) -> Life | None:
+        """The life of the first hub."""
+        return self.fleet.lives[0]
+
+    @life.setter
+    def life(self, life: Life | None) -> None:
+        self.fleet.lives[0] = life
+
     def _begin(self) -> None:
-        if self.life is not None and not self.life.over:
-            return
-        try:
-            configuration = self.desk.read()
-        except ConfigError:  # it does not start with such files: somebody mends them, and starts it
-            self.universe.at(SOON, self.desk.mend)
-            self.universe.at(SOON * 2, self._begin)
-            return
-        self.hub_now()
-        transport = self.real.transport if self.real else None
-        self.life = self.universe.hub(
-            configuration, state=self.root / ".stackhub", wrong_by=self.wrong_by, transport=transport
-        )
-        self.town.life = self.life.number
-
-    def _begin_after(self, life: Life) -> None:
-        """Begin anew once a hub that was asked to leave has left, however long it was kept from that."""
-        if life.over:
-            self._begin()
-        else:
-            self.universe.at(SOON, lambda: self._begin_after(life))
-
-    def _befall(self, event: HubEvent) -> None:
-        life, again = self.life, timedelta(seconds=abs(event.seconds))
-        if life is None or life.over:
-            return
-        match event.do:
-            case "kill":
-                life.kill()
-                self.universe.at(again, self._begin)
-            case "stop":
-                life.stop()
-                self.universe.at(again + SOON, lambda: self._begin_after(life))
-            case "pause":
-                life.pause(again)
-            case "jump":
-                life.clock.wrong_by += timedelta(seconds=event.seconds)
-                self.town.jumped += 1
+        self.fleet.begin_all()
 
     # --- people ---
 
@@ -229,38 +190,26 @@ class World:
         if wish is None:
             return
         kind, args = wish
-        if self.life is not None and self.life.up:
-            self.life.submit(kind, **args)
-        elif self.life is None or self.life.over:
+        up = self.fleet.up
+        if up:
+            up[person.pick % len(up)].submit(kind, **args)
+        elif self.fleet.gone:
             self.crowd.leave_word(kind, args)
 
     def _reload(self) -> None:
         if not self.desk.is_good():
             self.universe.at(SOON, self._mend)
-        life = self.life
-        if life is not None and life.up:
-            life.ask(lambda engine: self._read_again(engine, life))
+        self.fleet.reload()
 
     def _mend(self) -> None:
         if not self.desk.is_good():
             self.desk.mend()
             self._reload()
 
-    async def _read_again(self, engine: Any, life: Life) -> None:
-        """Do as the daemon does on a signal."""
-        try:
-            found = self.desk.read()
-        except ConfigError as err:
-            engine.refused = str(err)
-            await observed(engine, str(err))
-            return
-        await engine.apply(guarded(found, life))
-        await ceased(engine, "the configuration is good again")
-
     # --- the end ---
 
     def _make_well(self) -> None:
-        self.over = True
+        self.fleet.over = True
         self.town.heal()
         if self.real:
             self.real.heal()
@@ -268,9 +217,8 @@ class World:
         self._begin()
         self._pass(SOON * 2)
         self._begin()
-        assert self.life is not None
         for name in sorted(self.desk.pipelines):
-            self.life.submit("pause", pipeline=name)
+            self.fleet.up[0].submit("pause", pipeline=name)
 
     def _pass(self, by: timedelta) -> None:
         self.universe.run_until(by, self.look)
@@ -291,29 +239,20 @@ class World:
         afterwards.check(self.oracle, whole=whole, notifiers=notifiers)
         if self.real:
             self.real.check(self.oracle)
-        assert self.life is not None
-        assert self.life.engine is not None
-        if {key: one.id for key, one in self.life.engine.incidents.open.items()} != self.oracle.open:
-            raise Violation(4, "the hub's open incidents are not those of the store")
+        if self._strays():
+            raise Violation(4, "a hub's open incidents are not those of the store")
+
+    def _held(self) -> list[str]:
+        """Return what hubs hold in memory, and what one of several has not heard of yet."""
+        unheard = ["a hub keeps up"] if self.spec.hubs > 1 and self._strays() else []
+        return [*self.fleet.held(), *unheard]
+
+    def _strays(self) -> bool:
+        return any(its != self.oracle.open for its in self.fleet.open_incidents())
 
     def _waited_for(self) -> list[str]:
         steps = [step for run in self.oracle.runs.values() for step in run.steps.values() if step.state == "running"]
         return sorted({step.data["handle"]["wait"] for step in steps if "wait" in (step.data.get("handle") or {})})
-
-    def _held(self) -> list[str]:
-        """Return what the hub holds in memory: nothing, of what is over."""
-        assert self.life is not None
-        at_work = self.life.engine
-        if at_work is None:
-            return ["the hub is not up"]
-        opened = at_work.lanes.open.items()
-        return [
-            *(f"the hub holds run {open_run.run.id}" for open_run in at_work.board.runs()),
-            *(f"the hub holds steps of {name}" for name in sorted(at_work.board.instances())),
-            *(f"the hub holds a claim of {key}" for key in at_work.board._claims),
-            *(f"a call to {name} is under way" for name, held in opened if held.lane and held.lane.busy),
-            *(f"a message to {name} is under way" for name, held in opened if held.outbox and held.outbox.busy),
-        ]
 
     def _told(self) -> Told:
         accounts = self.town.accounts.values()
