@@ -135,7 +135,7 @@ class Sweeper:
         while True:
             wait = self._wait()
             if wait > 0:
-                await self.bell.wait(min(wait, NAP))
+                await self.bell.wait(min(wait, self._nap))
             else:
                 await self._sweep()
 
@@ -153,14 +153,18 @@ class Sweeper:
         """Return the seconds until the account may be looked at; 0 when it is time."""
         every, gate, health = self.catalogue.every(self.instance), self.asking.gate, self.asking.health
         if every is None or self.leaving or gate.lost or gate.lapsed:
-            return NAP
+            return self._nap
         if gate.rest() > timedelta():
             return gate.rest().total_seconds()
         if health.circuit.open and not health.circuit.trial(self.catalogue.clock.now()):
-            return NAP
+            return self._nap
         if self._last is None:
             return 0.0
         return self._last + every.total_seconds() - self.catalogue.clock.since_boot()
+
+    @property
+    def _nap(self) -> float:
+        return self.catalogue.clock.between_looks(NAP)
 
     async def _sweep(self) -> None:
         self.busy.begin(SWEEP)

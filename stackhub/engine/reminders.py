@@ -55,7 +55,7 @@ class Reminders:
                 await self.look()
             except LostLane:  # whoever keeps the time now tells it
                 self._tenure.drop(TIME)
-            await self.bell.wait(LOOK)
+            await self.bell.wait(self._clock.between_looks(LOOK))
 
     async def look(self) -> None:
         """End the mutes whose time has come, and tell what is due."""
