@@ -97,10 +97,12 @@ def _name(token: re.Match[str], names: Mapping[str, str], loc: Loc, expansion: E
     if token["open"]:
         expansion.faults.append((loc, "`{{` is not closed; write `{{{{` for a literal `{{`"))
         return ""
-    name = token["name"].strip()
+    name, default, instead = (part.strip() for part in token["name"].partition(":-"))
     try:
         return names[name]
     except KeyError:
+        if default and name.startswith("trigger."):  # what a run may or may not have been handed
+            return instead
         text = f"unknown name {name!r} in {{{{ }}}}; write `{{{{{{{{` for a literal `{{{{`"
         expansion.faults.append((loc, text + hint(name, names)))
         return ""

@@ -14,6 +14,7 @@ from stackhub.config.expand import Expansion, references, substitute
 from stackhub.config.findings import Loc, dotted
 from stackhub.config.shape import Fault, held, secrets_in, shaped
 from stackhub.contract import Connector, Options
+from stackhub.decide.payload import NAME
 from stackhub.errors import ConfigError, Problem
 from stackhub.model.pipeline import Pipeline, Route, Task
 
@@ -61,7 +62,7 @@ class Names(dict[str, str]):
 
     def __missing__(self, name: str) -> str:
         """Make up a trigger's value where it is not known yet: a digit, which is text and number alike."""
-        if self._any_trigger and name.startswith("trigger.") and name.removeprefix("trigger.").isidentifier():
+        if self._any_trigger and name.startswith("trigger.") and NAME.fullmatch(name.removeprefix("trigger.")):
             return "1"
         raise KeyError(name)
 

@@ -18,6 +18,7 @@ from stackhub.contract import Event, Message, Part, Severity, Speaks
 from stackhub.decide import create
 from stackhub.decide.message import Post, dedup
 from stackhub.decide.routes import RouteIn
+from stackhub.decide.payload import values
 from stackhub.decide.run import Cancel, Lost, Order, Skip
 from stackhub.engine.births import Births
 from stackhub.engine.board import Board
@@ -156,7 +157,10 @@ class Commands:
     # --- one function for each kind ---
 
     async def _trigger(self, command: Command) -> dict[str, Any]:
-        """``pipeline``; ``only``: tasks; ``with``: {task: {option: value}}; ``trigger``: manual or api."""
+        """``pipeline``; ``only``: tasks; ``with``: {task: {option: value}}; ``params``: what ``{{ trigger.* }}`` are.
+
+        ``trigger``: manual, api or webhook; ``hook``: the request that began it, which begins one run only.
+        """
         args = command.args
         known = self.in_force.active(str(args["pipeline"]))
         if known is None:
@@ -168,6 +172,7 @@ class Commands:
             self.work.check(pipeline, args["with"])
         if args.get("only"):
             pipeline = create.only(pipeline, tuple(args["only"]))
+        params = values(args.get("params") or {})
         last = await self.store.read(partial(queries.last_run, pipeline=pipeline.name))
         async with self.births.turn(pipeline.name):
             made, ops = self.births.new(
@@ -178,9 +183,18 @@ class Commands:
                 run_id=command.id,
                 reason=f"asked for by {command.by}",
                 behind=self.births.waits,
-                origin={"only": list(args["only"])} if args.get("only") else None,
+                origin={
+                    **({"only": list(args["only"])} if args.get("only") else {}),
+                    **({"params": params} if params else {}),
+                },
             )
-            return await self._born(command, made, ops)
+            return await self._born(command, made, [*ops, *self._heard(command)])
+
+    def _heard(self, command: Command) -> list[Op]:
+        if not command.args.get("hook"):
+            return []
+        row = {"pipeline": str(command.args["pipeline"]), "id": str(command.args["hook"]), "run": command.id}
+        return [Op(tx.HOOK, {**row, "at": micros(self.clock.now())})]
 
     async def _born(self, command: Command, made: OpenRun, ops: Sequence[Op]) -> dict[str, Any]:
         result = {"run": made.run.id, "state": made.run.state.value}

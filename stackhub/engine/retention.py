@@ -20,6 +20,7 @@ from stackhub.store.tables import micros
 
 log = structlog.get_logger()
 EVERY: Final = timedelta(hours=1)
+HOOKS: Final = timedelta(days=3)  # that a sender may go on delivering one request
 BITE: Final = 200  # runs, or rows, of one transaction
 
 
@@ -27,6 +28,7 @@ async def run(store: Store, clock: Clock, retention: Callable[[], timedelta]) ->
     """Sweep the store once an hour until cancelled: one hub does it for all."""
     while True:
         before = clock.now() - retention()
+        await store.call(partial(forget_hooks, before=clock.now() - HOOKS))
         gone = await sweep(store, before)
         if gone:
             log.info("forgot what is old", runs=gone, before=before.isoformat())
@@ -62,6 +64,11 @@ async def sweep(store: Store, before: datetime) -> int:
         gone += len(old)
     await store.call(partial(_forget_rest, before=micros(before)))
     return gone
+
+
+def forget_hooks(connection: sa.Connection, before: datetime) -> None:
+    """Forget requests that nobody delivers again, since their own time is not believed any more."""
+    connection.execute(sa.delete(t.hook).where(t.hook.c.at < micros(before)))
 
 
 def _forget_runs(connection: sa.Connection, ids: list[str]) -> None:

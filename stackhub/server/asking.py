@@ -58,6 +58,9 @@ class Triggering(_Body):
     options: Annotated[dict[_Name, dict[str, Any]], AfterValidator(_keepable)] = Field(
         default={}, alias="with", max_length=MANY, description="Options in place of the configured ones, by task."
     )
+    params: Annotated[dict[_Name, Any], AfterValidator(_keepable)] = Field(
+        default={}, max_length=MANY, description="What `{{ trigger.NAME }}` stands for in the run's options."
+    )
 
 
 class Reason(_Body):
@@ -121,6 +124,8 @@ async def trigger(
     pipeline_named(engine, name)
     asked = body or Triggering()
     args = {"pipeline": name, "only": asked.only, "with": asked.options, "trigger": caller.trigger}
+    if asked.params:
+        args["params"] = asked.params
     if idempotency_key is None:
         return await submit(engine, "trigger", args, caller.by)
     async with cast("anyio.Lock", request.app.state.keys):

@@ -1,4 +1,4 @@
-"""Vendors' webhooks: verified by their connector over the raw bytes, and believed only so far as to look at once."""
+"""Webhooks. Vendors': verified by their connector over the raw bytes, and believed only so far as to look at once."""
 
 from typing import Final
 
@@ -7,8 +7,9 @@ import structlog
 from fastapi import APIRouter, HTTPException, Request
 
 from stackhub.contract import Rejected, Webhook
-from stackhub.errors import StackhubError
+from stackhub.errors import Refused, StackhubError
 from stackhub.server.finding import TheEngine
+from stackhub.server.patience import submit
 from stackhub.server.views import View
 
 log = structlog.get_logger()
@@ -17,6 +18,26 @@ CLOSED: Final = "there is no such hook, or it has no secret"
 REFUSED: Final = {401: "the signature is missing or wrong", 403: "the signature is missing or wrong"}
 
 router = APIRouter(prefix="/hooks", include_in_schema=False)
+
+
+@router.post("/pipelines/{name}", status_code=202)
+async def begin(request: Request, name: str, engine: TheEngine) -> View:
+    """Begin a run by a signed request; delivered again, it answers with the run that it has begun."""
+    try:
+        wanted = await engine.hooks.read(name, dict(request.headers), await request.body())
+    except Rejected as err:
+        raise HTTPException(err.status, str(err)) from err
+    except Refused as err:
+        raise HTTPException(422, str(err)) from err
+    if not wanted.before:
+        try:
+            return await submit(engine, "trigger", wanted.args, f"webhook {wanted.args['hook']}")
+        except Refused:
+            before = await engine.hooks.begun(name, str(wanted.args["hook"]))  # by another hub, in this moment
+            if not before:
+                raise
+            return {"run": before, "already": True}
+    return {"run": wanted.before, "already": True}
 
 
 @router.post("/{instance}")

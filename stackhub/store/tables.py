@@ -215,6 +215,7 @@ watermark = sa.Table(
     _text("run"),
 )
 watermark_of = sa.Index("watermark_of", watermark.c.instance, watermark.c.connection)
+hook = sa.Table("hook", metadata, _text("pipeline", key=True), _id(), _text("run"), _time("at"))
 event = sa.Table(
     "event",
     metadata,

@@ -175,6 +175,13 @@ def upgrade() -> None:
     )
     op.create_index("watermark_of", "watermark", ["instance", "connection"])
     op.create_table(
+        "hook",
+        sa.Column("pipeline", sa.Text, primary_key=True),
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("run", sa.Text, nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
         "event",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
         sa.Column("at", sa.BigInteger, nullable=False),
