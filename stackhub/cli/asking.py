@@ -49,9 +49,11 @@ class Done:
         return str(self.result.get("run") or self.result.get("id", ""))
 
 
-def trigger(pipeline: str, only: list[str], changes: Mapping[str, Mapping[str, Any]]) -> Wish:
+def trigger(
+    pipeline: str, only: list[str], changes: Mapping[str, Mapping[str, Any]], params: Mapping[str, str] | None = None
+) -> Wish:
     """Ask for a run."""
-    args = {"pipeline": pipeline, "only": only, "with": changes}
+    args = {"pipeline": pipeline, "only": only, "with": changes, **({"params": params} if params else {})}
     return Wish(kind="trigger", args=args, path=f"pipelines/{quote(pipeline)}/trigger", body=_rest(args, "pipeline"))
 
 

@@ -15,20 +15,21 @@ from stackhub.cli.where import Where
 from stackhub.config.options import check_changed
 from stackhub.config.read import Configuration
 from stackhub.decide import create
+from stackhub.decide.payload import NAME, values
 from stackhub.errors import ConfigError, Refused
 from stackhub.model.pipeline import Pipeline
 from stackhub.model.run import OpenRun, RunState
 from stackhub.model.step import TERMINAL
 
 
-def trigger(where: Where, pipeline: str, *, only: list[str], changes: list[str], wait: bool) -> int:
+def trigger(where: Where, pipeline: str, *, only: list[str], changes: list[str], given: list[str], wait: bool) -> int:
     """Start a run."""
-    options = changed(changes)
+    options, handed = changed(changes), params(given)
 
     def check() -> None:
         part(where.configuration(), pipeline, only, options, where.environ)
 
-    return _obeyed(where, asking.trigger(pipeline, only, options), check, pipeline=pipeline, wait=wait)
+    return _obeyed(where, asking.trigger(pipeline, only, options, handed), check, pipeline=pipeline, wait=wait)
 
 
 def cancel(where: Where, typed: str, *, reason: str, lost: bool) -> int:
@@ -88,6 +89,21 @@ def changed(written: Sequence[str]) -> dict[str, dict[str, Any]]:
             raise Refused(f"--with {one!r} is not TASK.option=value")
         found.setdefault(task, {})[option] = _value(one, value)
     return found
+
+
+def params(written: Sequence[str]) -> dict[str, str]:
+    """Read ``name=value``: what ``{{ trigger.name }}`` stands for in the run.
+
+    Raises:
+        Refused: one of them says something else.
+    """
+    found: dict[str, str] = {}
+    for one in written:
+        name, equals, value = one.partition("=")
+        if not (equals and NAME.fullmatch(name)):
+            raise Refused(f"--param {one!r} is not name=value; a name is made of letters, digits, _ and .")
+        found[name] = value
+    return values(found)
 
 
 def part(

@@ -33,6 +33,10 @@ Only = Annotated[list[str], typer.Option("--only", metavar="TASK", help="This ta
 With = Annotated[
     list[str], typer.Option("--with", metavar="TASK.option=value", help="Another option, once; may be given again.")
 ]
+Param = Annotated[
+    list[str],
+    typer.Option("--param", metavar="NAME=value", help="What {{ trigger.NAME }} stands for; may be given again."),
+]
 Wait = Annotated[bool, typer.Option("--wait", "-w", help="Follow until it has ended; the exit code says how it went.")]
 Port = Annotated[int, typer.Option("--port", min=0, max=65_535, help="0 takes any free one.")]
 

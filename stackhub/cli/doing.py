@@ -12,6 +12,7 @@ from stackhub.cli.declare import (
     Context,
     Json,
     Only,
+    Param,
     Pipeline,
     Run,
     RunOrStep,
@@ -23,7 +24,14 @@ from stackhub.cli.declare import (
 
 
 @command("run shop --only marts --with marts.select=fct_orders", RUN)
-def run(context: Context, pipeline: Pipeline, only: Only = [], changes: With = [], as_json: Json = False) -> int:  # noqa: B006 - typer copies it
+def run(
+    context: Context,
+    pipeline: Pipeline,
+    only: Only = [],  # noqa: B006 - typer copies it
+    changes: With = [],  # noqa: B006 - as above
+    given: Param = [],  # noqa: B006 - as above
+    as_json: Json = False,
+) -> int:
     """Run a pipeline once, here, with live progress.
 
     Needs no daemon; where one holds the store it is asked, and followed. Ctrl-C cancels the run; again, it leaves at
@@ -31,7 +39,7 @@ def run(context: Context, pipeline: Pipeline, only: Only = [], changes: With = [
     """
     from stackhub.cli import run as runs
 
-    return runs.run(where(context), pipeline, only=only, changes=changes, as_json=as_json)
+    return runs.run(where(context), pipeline, only=only, changes=changes, given=given, as_json=as_json)
 
 
 @command("serve", RUN)
@@ -77,6 +85,7 @@ def trigger(
     pipeline: Pipeline,
     only: Only = [],  # noqa: B006 - typer copies it
     changes: With = [],  # noqa: B006 - as above
+    given: Param = [],  # noqa: B006 - as above
     wait: Wait = False,
 ) -> int:
     """Ask the daemon for a run, and print its id.
@@ -85,7 +94,7 @@ def trigger(
     """
     from stackhub.cli import commands
 
-    return commands.trigger(where(context), pipeline, only=only, changes=changes, wait=wait)
+    return commands.trigger(where(context), pipeline, only=only, changes=changes, given=given, wait=wait)
 
 
 @command("retry last --wait", RUN)

@@ -28,12 +28,12 @@ from stackhub.store.store import open_store
 TELLING: Final = 30.0  # seconds for the alerts of a run
 
 
-def run(where: Where, pipeline: str, *, only: list[str], changes: list[str], as_json: bool) -> int:
+def run(where: Where, pipeline: str, *, only: list[str], changes: list[str], given: list[str], as_json: bool) -> int:
     """Make one run and stay with it."""
-    options = commands.changed(changes)
+    options, handed = commands.changed(changes), commands.params(given)
     commands.part(where.configuration(), pipeline, only, options, where.environ)
     out = words.console(stderr=as_json)
-    return anyio.run(carry_out, where, asking.trigger(pipeline, only, options), pipeline, out, as_json)
+    return anyio.run(carry_out, where, asking.trigger(pipeline, only, options, handed), pipeline, out, as_json)
 
 
 async def carry_out(

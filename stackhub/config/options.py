@@ -5,6 +5,7 @@ every fault is told. `job_options` and `route_options` are for the moment of the
 written.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +19,12 @@ from stackhub.decide.payload import NAME
 from stackhub.errors import ConfigError, Problem
 from stackhub.model.pipeline import Pipeline, Route, Task
 
+READ_AS_CODE: Final = (
+    "what a trigger brings would be read as code here: hand it over as an argument of its own, or under env"
+)
+_INTERPRETER: Final = re.compile(r"(?:ba|da|z|k|a)?sh|python[0-9.]*|perl|ruby|node|psql|duckdb|sqlite3")
+_TAKES_CODE: Final = re.compile(r"-[A-Za-z]*[ce]|--(?:command|eval)")
+_FROM_OUTSIDE: Final = re.compile(r"\{\{\s*trigger\.")
 UNRUN: Final = "01ARZ3NDEKTSV4RRFFQ69G5FAV"  # the id of a run that there is not
 _DAY: Final = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
 
@@ -101,8 +108,24 @@ def check_options(
     if isinstance(connection, str) and not connection.strip() and ("connection",) not in unfilled:
         told = any(fault.loc == ("connection",) for fault in checked.faults)
         checked.faults += [] if told else [Fault(("connection",), "must not be empty")]
+    checked.faults += [Fault(loc, READ_AS_CODE) for loc in _code(written)]
     checked.secrets = [secret for secret in checked.secrets if secret]
     return checked
+
+
+def _code(written: Any, loc: Loc = ()) -> list[Loc]:
+    """Return where a value that a trigger brings would stand in a text that a shell or an interpreter reads."""
+    if isinstance(written, Mapping):
+        return [found for key, inner in written.items() for found in _code(inner, (*loc, str(key)))]
+    if not isinstance(written, list | tuple):
+        return []
+    words = [item if isinstance(item, str) else "" for item in written]
+    found: list[Loc] = []
+    for at, word in enumerate(words):
+        read = any(_INTERPRETER.fullmatch(before.rpartition("/")[2]) for before in words[:at])
+        if read and at and _TAKES_CODE.fullmatch(words[at - 1]) and _FROM_OUTSIDE.search(word):
+            found.append((*loc, at))
+    return found + [inner for at, item in enumerate(written) for inner in _code(item, (*loc, at))]
 
 
 def check_changed(

@@ -156,6 +156,15 @@ class TaskFile(DefaultsFile):
     instance: str | None = Field(default=None, description="when it is not the connector's default one")
 
 
+class HookFile(_Strict):
+    """Who may begin a run by a request."""
+
+    secret: str = Field(description="${VAR}, which the sender signs with", examples=["${ORDERS_HOOK_SECRET}"])
+    tolerance: Duration | None = Field(
+        default=None, description="by which the sender's clock may differ; by default 5m"
+    )
+
+
 class TriggerFile(_Strict):
     """What else starts a run: one kind, and what belongs to it."""
 
@@ -166,6 +175,9 @@ class TriggerFile(_Strict):
         examples=[["fivetran:salesforce", "airbyte:Stripe to warehouse"]],
     )
     any: bool = Field(default=False, description="of landed: one of them is enough")
+    webhook: HookFile | None = Field(
+        default=None, description="a run for each signed request to /hooks/pipelines/<name>"
+    )
 
 
 class RouteFile(BaseModel):

@@ -5,15 +5,20 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
+from stackhub.config.expand import references
 from stackhub.config.findings import Loc
 from stackhub.config.instances import Instances
 from stackhub.config.page import Page
-from stackhub.config.pipeline_file import PipelineFile, TriggerFile
+from stackhub.config.pipeline_file import HookFile, PipelineFile, TriggerFile
 from stackhub.contract import Role
+from stackhub.decide.signed import SHORTEST as SHORTEST_KEY
+from stackhub.decide.signed import key
 from stackhub.model.pipeline import Files, Hook, Landed, Watched
+from stackhub.model.words import say
 
 KINDS: Final = ("pipeline", "landed", "file", "webhook")
 SHORTEST: Final = timedelta(seconds=1)
+LATEST: Final = timedelta(hours=1)  # requests are known by their ids for longer
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,7 +34,6 @@ class Triggers:
 
 def triggers(file: PipelineFile, page: Page, instances: Instances, environ: Mapping[str, str]) -> Triggers:
     """Read the triggers. What is wrong is told, and left out."""
-    del environ
     found = Triggers()
     for at, one in file.triggers.items():
         loc: Loc = ("triggers", at)
@@ -48,9 +52,37 @@ def triggers(file: PipelineFile, page: Page, instances: Instances, environ: Mapp
             watched = watches(one.landed, (*loc, "landed"), page, instances)
             if watched:
                 found.landed = (*found.landed, Landed(connections=watched, any=one.any))
+        if one.webhook is not None:
+            _hook(one.webhook, (*loc, "webhook"), page, environ, found)
         if one.any and written != ["landed"]:
             page.wrong((*loc, "any"), f"means something for landed only, not for {written[0]}", key=True)
     return found
+
+
+def _hook(one: HookFile, loc: Loc, page: Page, environ: Mapping[str, str], found: Triggers) -> None:
+    if found.hook is not None:
+        page.wrong(loc, "a pipeline has one hook: this is the second")
+        return
+    at = (*loc, "secret")
+    variables = references(one.secret)
+    if [f"${{{name}}}" for name, default in variables if default is None] != [one.secret]:
+        page.wrong(at, "is a secret and must not stand in a file: use ${VAR}, without a default")
+        return
+    value = environ.get(variables[0][0], "")
+    try:
+        short = len(value) < SHORTEST_KEY or not key(value)
+    except ValueError:
+        page.wrong(at, f"the variable {variables[0][0]} begins with whsec_ and is no base64 behind it")
+        return
+    if short:
+        said = f"is not set, or has less than {SHORTEST_KEY} characters: make one with `openssl rand -hex 32`"
+        page.wrong(at, f"the variable {variables[0][0]} {said}")
+        return
+    tolerance = one.tolerance if one.tolerance is not None else Hook(secret="").tolerance
+    if not SHORTEST <= tolerance <= LATEST:
+        page.wrong((*loc, "tolerance"), f"should lie between {say(SHORTEST)} and {say(LATEST)}")
+    found.secrets.append(value)
+    found.hook = Hook(secret=one.secret, tolerance=tolerance)
 
 
 def _unknown(written: object) -> bool:

@@ -1,8 +1,8 @@
 """Whether a request was signed by who knows the secret, lately. Pure.
 
-As Standard Webhooks has it (https://www.standardwebhooks.com, read 2026-11): HMAC-SHA256 over ``id.timestamp.body``, the
-raw bytes, in ``webhook-signature: v1,<base64>``, several of them with spaces between while a secret is changed. The id
-is what makes a repeated delivery one: it is kept for longer than the timestamp is believed.
+As Standard Webhooks has it (https://www.standardwebhooks.com/verify, read 2026-11): HMAC-SHA256 over
+``id.timestamp.body``, the raw bytes, in ``webhook-signature: v1,<base64>``; several of them, with spaces between, while
+a secret is changed. The id is what makes a repeated delivery one: it is kept for longer than the timestamp is believed.
 """
 
 import base64

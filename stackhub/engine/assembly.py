@@ -20,6 +20,7 @@ from stackhub.engine.board import Board
 from stackhub.engine.catalog import Catalogue
 from stackhub.engine.commands import Commands
 from stackhub.engine.deadlines import Deadlines
+from stackhub.engine.hooks import Hooks
 from stackhub.engine.hosts import Hosts
 from stackhub.engine.hub import Engine
 from stackhub.engine.incidents import Incidents
@@ -149,6 +150,7 @@ async def assembled(
         in_force=in_force,
         scheduler=scheduler,
         triggers=triggers,
+        hooks=Hooks(store=store, in_force=in_force, clock=clock, environ=environ),
         watching=watching,
         deadlines=deadlines,
         reminders=reminders,

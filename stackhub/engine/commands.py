@@ -17,8 +17,8 @@ from stackhub.clock import Clock
 from stackhub.contract import Event, Message, Part, Severity, Speaks
 from stackhub.decide import create
 from stackhub.decide.message import Post, dedup
-from stackhub.decide.routes import RouteIn
 from stackhub.decide.payload import values
+from stackhub.decide.routes import RouteIn
 from stackhub.decide.run import Cancel, Lost, Order, Skip
 from stackhub.engine.births import Births
 from stackhub.engine.board import Board

@@ -15,6 +15,7 @@ from stackhub.engine.board import Board
 from stackhub.engine.catalog import Catalogue
 from stackhub.engine.commands import Commands
 from stackhub.engine.deadlines import Deadlines
+from stackhub.engine.hooks import Hooks
 from stackhub.engine.incidents import UNDELIVERED, Incidents
 from stackhub.engine.inference import Inference
 from stackhub.engine.inforce import InForce
@@ -43,6 +44,7 @@ class Engine:
     in_force: InForce
     scheduler: Scheduler
     triggers: Triggers
+    hooks: Hooks
     watching: Watching
     deadlines: Deadlines
     reminders: Reminders

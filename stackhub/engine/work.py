@@ -41,9 +41,7 @@ class Work:
             query = bound(queries.consumed, pipeline=run.pipeline, task=task.name, instance=task.instance)
             consumed = await self._store.read(query)
         interval = (run.interval.start, run.interval.end)
-        context = RunContext(
-            run=run.id, pipeline=run.pipeline, interval=interval, values=run.origin.get("params", {})
-        )
+        context = RunContext(run=run.id, pipeline=run.pipeline, interval=interval, values=run.origin.get("params", {}))
         return Job(
             operation=task.operation,
             options=job_options(task, instance.connector, self._environ, context),

@@ -2,11 +2,12 @@
 
 import importlib
 from datetime import UTC, datetime, timedelta, timezone
+from importlib import import_module
 
 import pytest
 from config.fakes import CONNECTORS, HornRoute
 
-from stackhub.config.options import RunContext, check_options, job_options, route_options
+from stackhub.config.options import Names, RunContext, check_options, job_options, route_options
 from stackhub.errors import ConfigError
 from stackhub.model.pipeline import Route, Task
 
@@ -126,3 +127,40 @@ def test_a_text_that_its_connector_reads_as_code_is_left_as_written():
 
     assert as_text.command == text
     assert as_list.command == ("psql", "db://u:secret-9931@h")
+
+
+def listed(*command):
+    made_up = Names.made_up("t", "revenue")
+    return check_options(import_module("stackhub_shell").ShellRun, {"command": list(command)}, ENVIRON, made_up)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("bash", "-c", "echo {{ trigger.day }}"),
+        ("/usr/bin/env", "python3.12", "-c", "print('{{trigger.day}}')"),
+        ("sh", "-ec", "{{ trigger.day:-x }}"),
+    ],
+)
+def test_what_a_trigger_brings_is_never_code(command):
+    (fault,) = listed(*command).faults
+    assert str(fault).startswith(f"command[{len(command) - 1}]: what a trigger brings would be read as code here")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("./load.sh", "{{ trigger.day }}"),
+        ("./load.sh", "-e", "{{ trigger.day }}"),
+        ("bash", "-c", 'echo "$1"', "load", "{{ trigger.day }}"),
+        ("bash", "-c", "echo {{ run.id }}"),
+    ],
+)
+def test_as_an_argument_of_its_own_it_is_text(command):
+    assert listed(*command).faults == []
+
+
+def test_a_run_that_was_handed_nothing_takes_the_default():
+    assert check(url="${DB}", since="{{ trigger.month:-all of them }}").since == "all of them"
+    with pytest.raises(ConfigError, match=r"unknown name 'trigger\.month'"):
+        check(url="${DB}", since="{{ trigger.month }}")

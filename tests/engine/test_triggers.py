@@ -241,6 +241,21 @@ async def test_an_account_that_is_down_for_a_while_loses_nothing(both):
         await ran(hub, 1)
 
 
+async def test_a_request_that_is_delivered_after_every_death_begins_one_run(tmp_path):
+    async def story(hub):
+        if not await hub.engine.hooks.begun("marts", "msg_1"):
+            await hub.submit("trigger", pipeline="marts", trigger="webhook", hook="msg_1", params={"a": 1})
+        await ran(hub, 1)
+
+    async def check(hub):
+        (run,) = await hub.runs("marts")
+        assert (run.trigger, run.origin["params"]) == ("webhook", {"a": "1"})
+        assert len(hub["mill"].jobs) == 1
+
+    points = await every_death(tmp_path, lambda root: furnish(House(root)), story, check, about=("HOOK", "COMMAND"))
+    assert any("HOOK" in point for point in points)
+
+
 async def test_each_set_of_landings_is_one_run_whatever_dies_when(tmp_path):
     async def story(hub):
         tap = hub["tap"]

@@ -196,7 +196,9 @@ class Ground:
                 await self.engine.board.crier.wait(0.2)  # at most: it may have cried while we asked
 
 
-def configured(directory: Path, toy: Toy, bell: Bell, *, hub: str = "", pipeline: str = PIPELINE) -> Configuration:
+def configured(
+    directory: Path, toy: Toy, bell: Bell, *, hub: str = "", pipeline: str = PIPELINE, environ: dict | None = None
+) -> Configuration:
     """Write a configuration, and read it."""
     (directory / "pipelines").mkdir(parents=True, exist_ok=True)
     for name, text in (("stackhub.env", hub), ("toy.env", ENV), ("bell.env", "")):
@@ -204,16 +206,16 @@ def configured(directory: Path, toy: Toy, bell: Bell, *, hub: str = "", pipeline
         (directory / name).chmod(0o600)
     (directory / "pipelines" / "shop.yaml").write_text(pipeline)
     connectors = {"toy": toy, "bell": bell}
-    return read(directory, {}, connectors.__getitem__, connectors)
+    return read(directory, environ or {}, connectors.__getitem__, connectors)
 
 
 @asynccontextmanager
 async def grounds(
-    directory: Path, *, hub: str = "", pipeline: str = PIPELINE, toy: Toy | None = None
+    directory: Path, *, hub: str = "", pipeline: str = PIPELINE, toy: Toy | None = None, environ: dict | None = None
 ) -> AsyncIterator[Ground]:
     """Attend a hub for as long as the block lasts."""
     toy, bell, reloads = toy or Toy(), Bell(), []
-    configuration = configured(directory, toy, bell, hub=hub, pipeline=pipeline)
+    configuration = configured(directory, toy, bell, hub=hub, pipeline=pipeline, environ=environ)
     url, state = configuration.hub.database_url.get_secret_value(), configuration.hub.state_dir
 
     async def reload() -> str:
@@ -222,7 +224,7 @@ async def grounds(
 
     async with (
         open_store(url, state, written_by="test") as store,
-        attend(configuration, store, {}, state=state) as engine,
+        attend(configuration, store, environ or {}, state=state) as engine,
     ):
         yield Ground(directory, toy, bell, engine, make(engine, reload=reload), reloads)
 
