@@ -132,6 +132,16 @@ def only(pipeline: Pipeline, names: tuple[str, ...]) -> Pipeline:
     return replace(pipeline, tasks=tasks)
 
 
+def owed(pipeline: Pipeline, nodes: Mapping[str, tuple[str, ...]]) -> Pipeline:
+    """Return the pipeline with those tasks alone that owe something, each building these nodes and no other.
+
+    They need nothing: their inputs have landed. A task that was changed since builds what it is now.
+    """
+    left = only(pipeline, tuple(task.name for task in pipeline.tasks if task.name in nodes))
+    tasks = tuple(replace(task, needs=(), needs_given=True, partial=None, only=nodes[task.name]) for task in left.tasks)
+    return replace(left, tasks=tasks)
+
+
 def is_part(run: Run) -> bool:
     """Say whether a run was made of a part of its pipeline: its success says nothing of the whole."""
     return bool(run.origin.get("only"))

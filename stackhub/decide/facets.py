@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from stackhub.contract import Severity
+from stackhub.decide import partial
 from stackhub.model.incident import Facet
 from stackhub.model.pipeline import Pipeline, Told
 from stackhub.model.run import OpenRun
@@ -43,6 +44,38 @@ def failed(open_run: OpenRun, now: datetime, *, following: datetime | None, cont
         cause=f"failed: {cause.task}",
         error=cause.error or cause.note,
         summary=_next(open_run, cause, following),
+        facts=tuple(facts),
+        links=_links(cause, run.id, contact),
+        owners=_owners(pipeline),
+        run=run.id,
+        covers=run.interval.end,
+    )
+
+
+def part(open_run: OpenRun, now: datetime, *, contact: str) -> Facet:
+    """Say that a run has built what it could, and what it has left waits for its inputs."""
+    run, pipeline = open_run.run, open_run.pipeline
+    without = sorted({name for step in open_run.steps.values() for name in step.without})
+    broken = [open_run.steps[name] for name in without if open_run.steps[name].state is StepState.FAILED]
+    cause = min(broken, key=lambda step: step.ended_at or now, default=None)
+    owed = [(step.task, partial.left_out(pipeline.task(step.task), step.without)) for step in open_run.steps.values()]
+    left = [f"{len(nodes)} nodes of {task}" for task, nodes in owed if nodes]
+    facts = [
+        ("Missing", listed(without)),
+        ("Owed", listed(left) or "nothing: stale data would do"),
+        ("Interval", f"{stamp(run.interval.start)} to {stamp(run.interval.end)}"),
+        *((("Owner", pipeline.owner),) if pipeline.owner else ()),
+        ("Run", run.id),
+    ]
+    then = "What is owed is built as soon as that has landed." if left else "It resolves itself when a run succeeds."
+    return Facet(
+        kind=Told.FAILED,
+        since=now,
+        severity=Severity.ERROR,
+        title=f"{pipeline.name} is built in part: without {listed(without)}",
+        cause=f"failed: {cause.task}" if cause is not None else f"partial: {', '.join(without)}",
+        error=(cause.error or cause.note) if cause is not None else "",
+        summary=then,
         facts=tuple(facts),
         links=_links(cause, run.id, contact),
         owners=_owners(pipeline),

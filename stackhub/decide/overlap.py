@@ -36,6 +36,10 @@ def clash(
     does a tick that meets nothing but them: a backlog that was asked for tick by tick is no run that takes too long.
     """
     going = sorted((run for run in open_runs if run.state in RUN_OPEN), key=lambda run: (run.created_at, run.id))
+    paying = [run for run in going if run.trigger is Trigger.OWED]
+    going = [run for run in going if run.trigger is not Trigger.OWED]
+    if not going and paying:  # no run takes too long for that: the tick only waits its turn
+        return Clash(meeting=Meeting.QUEUE, reason=f"run {paying[-1].id} is to end first: it builds what was owed")
     if not going:
         return Clash(meeting=Meeting.RUN)
     last = going[-1].id

@@ -14,6 +14,7 @@ from stackhub.engine.board import Board
 from stackhub.engine.hosts import Hosts
 from stackhub.engine.incidents import Incidents
 from stackhub.engine.inforce import InForce
+from stackhub.engine.owed import Owing
 from stackhub.engine.scheduler import Scheduler
 from stackhub.model.run import RunState
 from stackhub.store import lanes, queries
@@ -34,6 +35,7 @@ class Abreast:
     hosts: Hosts
     clock: Clock
     admit: Callable[[str], Awaitable[None]]  # begins a pipeline's next queued run, where that is ours to say
+    owing: Owing
     ring: Callable[[], None]  # wakes whoever may have something to do now
     bell: Bell = field(default_factory=Bell)
 
@@ -59,6 +61,7 @@ class Abreast:
                 self.board.renew(found)
         await self.incidents.reload(self.store)
         self.in_force.known = await self.store.read(queries.pipelines)
+        await self.owing.reload()
         await self.scheduler.load()
         self.hosts.silent = await self.store.read(partial(lanes.silent, now=self.clock.now()))
         for pipeline in sorted({o.run.pipeline for o in self.board.runs() if o.run.state is RunState.QUEUED}):

@@ -31,6 +31,7 @@ from stackhub.engine.keeper import RunKeeper, Surroundings
 from stackhub.engine.lanes import Lanes
 from stackhub.engine.muting import Muting
 from stackhub.engine.opening import Place
+from stackhub.engine.owed import Owing
 from stackhub.engine.reminders import Reminders
 from stackhub.engine.scheduler import Scheduler
 from stackhub.engine.tenure import Tenure
@@ -111,7 +112,19 @@ async def assembled(
         ring=lanes.ring_outboxes,
         contact=contact,
     )
-    keeper = RunKeeper(store, board, incidents, births, clock, around, group)
+    owing = Owing(
+        store=store,
+        board=board,
+        births=births,
+        incidents=incidents,
+        in_force=in_force,
+        inference=inference,
+        clock=clock,
+        tenure=tenure,
+    )
+    catalogue.wants.append(owing.wants)
+    catalogue.on_swept.append(lambda _: owing.bell.ring())
+    keeper = RunKeeper(store, board, incidents, births, clock, around, group, owing)
     board.attach(keeper)
     deadlines = Deadlines(store, incidents, in_force, clock, tenure, ring=lanes.ring_outboxes, contact=contact)
     abreast = Abreast(
@@ -123,6 +136,7 @@ async def assembled(
         hosts=hosts,
         clock=clock,
         admit=keeper.admit,
+        owing=owing,
         ring=partial(_ring_news, lanes, triggers),
     )
     board.on_moved.append(_ringer(board, lanes, deadlines, abreast))
@@ -160,6 +174,7 @@ async def assembled(
         abreast=abreast,
         commands=commands,
         inference=inference,
+        owing=owing,
         jumps=Jumps(
             clock,
             store,
@@ -178,6 +193,7 @@ async def assembled(
         await store.call(partial(reckon, now=clock.now()))
     await incidents.reload(store)
     await inference.reload()
+    await owing.reload()
     found = await store.read(queries.open_runs)
     await engine.apply(configuration)
     for open_run in found:  # alone: the lock was free, so no call of a hub before us is under way

@@ -115,7 +115,8 @@ class Births:
                     )
                     for m in decision.moments
                 ]
-        if made.pipeline.sla is not None and not run.retry_of and not create.is_part(run) and not promised:
+        later = bool(run.retry_of) or run.trigger is Trigger.OWED or create.is_part(run)
+        if made.pipeline.sla is not None and not later and not promised:
             ops += deadline_rows(made.pipeline, run.interval, created_at=now, tick=run.tick, run_id=run.id)
         return made, [*run_made(made), *ops]
 

@@ -21,6 +21,7 @@ from stackhub.engine.inference import Inference
 from stackhub.engine.inforce import InForce
 from stackhub.engine.jumps import Jumps
 from stackhub.engine.lanes import Lanes
+from stackhub.engine.owed import Owing
 from stackhub.engine.reminders import Reminders
 from stackhub.engine.scheduler import Scheduler
 from stackhub.engine.tenure import Tenure
@@ -54,6 +55,7 @@ class Engine:
     abreast: Abreast
     commands: Commands
     inference: Inference
+    owing: Owing
     jumps: Jumps
     clock: Clock
     group: TaskGroup  # what runs in it lives until the hub leaves
@@ -79,6 +81,7 @@ class Engine:
         if applied.any:  # what is watched from now on is in force once its account has been looked at
             self.lanes.sweep_now()
             self.triggers.bell.ring()
+        self.owing.bell.ring()
         await self._close_retired()
         self.refused = ""
         return applied

@@ -23,6 +23,7 @@ from stackhub.engine.births import Births, put_off
 from stackhub.engine.board import Board, Item, is_first
 from stackhub.engine.hosts import Hosts
 from stackhub.engine.incidents import Incidents
+from stackhub.engine.owed import Owing
 from stackhub.engine.tenure import Tenure
 from stackhub.errors import LostLane, StaleRun
 from stackhub.model.pipeline import Pipeline, Told
@@ -60,7 +61,9 @@ class RunKeeper:
         clock: Clock,
         around: Surroundings,
         group: TaskGroup,
+        owing: Owing,
     ) -> None:
+        self._owing = owing
         self._store = store
         self._board = board
         self._incidents = incidents
@@ -81,8 +84,10 @@ class RunKeeper:
         async with self._births.turn(*(pipeline.name for pipeline in following)), self._incidents.holding(key):
             transaction = Transaction(lanes=self._lanes(before, decision, told))
             transaction.add(*self._rows(before, decision, told))
+            debts = await self._owing.after(before, decision, told)
+            transaction.add(*self._owing.rows(debts))
             change = self._consequence(key, before, decision, transaction)
-            guarded = [key] if change is not None or decision.ended else []
+            guarded = [key] if change is not None or decision.ended or debts else []
             for each in guarded:
                 self._incidents.guard(each, transaction)
             born = [self._downstream(pipeline, decision.open, transaction) for pipeline in following]
@@ -91,12 +96,17 @@ class RunKeeper:
                     await self._store.apply(transaction)
             except StaleRun:
                 await self._incidents.reload(self._store)
+                if debts:
+                    await self._owing.reload()
                 raise
             self._incidents.committed([change], guarded=guarded)
+            self._owing.committed(debts)
             for made in born:
                 self._board.adopt(made)
         if change is not None:
             self._around.ring()
+        if debts or (decision.ended and self._owing.of(before.run.pipeline)):
+            self._owing.bell.ring()
         if decision.ended:
             self._group.start_soon(self.admit, before.run.pipeline)
 
@@ -159,6 +169,9 @@ class RunKeeper:
             return (
                 self._incidents.cease(key, [Told.STALLED], transaction, f"run {run.id} was cancelled") if over else None
             )
+        if decision.ended and run.state is RunState.PARTIAL:
+            facet = facets.part(after, now, contact=self._around.contact)
+            return self._incidents.observe(key, facet, transaction, pipeline=run.pipeline)
         if decision.newly(StepState.FAILED):
             following = self._around.following(run.pipeline)
             facet = facets.failed(after, now, following=following, contact=self._around.contact)

@@ -198,6 +198,7 @@ class Hub:
         self.engine.triggers.bell.ring()
         self.engine.jumps.bell.ring()
         self.engine.inference.bell.ring()
+        self.engine.owing.bell.ring()
 
     async def until(self, holds, *, step=STEP, patience=PATIENCE):
         """Let time pass until something holds; return it. ``step`` is what passes between two looks.
