@@ -206,7 +206,7 @@ class World:
         for model in models:
             self.made[model] = {extract: self.landed[extract] for extract in self.upstream(model)}
 
-    def collect(self, *, fails=False):
+    def collect(self, lands_between=(), *, fails=False):
         """Make the run of what is owed, as the engine does; return whether there was any."""
         nodes = owed.payable(list(self.ledger.values()))
         if not nodes:
@@ -234,6 +234,8 @@ class World:
             run = self.hear(run, "marts", Verb.POLL, Finished(outcome=Outcome.FAILED, retryable=False))
             return True
         self.has_built(models)
+        for name in lands_between:
+            self.land(name)
         self.pass_time()
         run = self.hear(run, "marts", Verb.POLL, Finished(outcome=OK), built=nodes["marts"])
         assert run.run.state is RunState.SUCCEEDED
@@ -255,7 +257,7 @@ EVENTS = st.lists(
     st.one_of(
         st.tuples(st.just("run"), ENDS, st.lists(st.sampled_from(EXTRACTS), max_size=1)),
         st.tuples(st.just("land"), st.sampled_from(EXTRACTS)),
-        st.tuples(st.just("collect")),
+        st.tuples(st.just("collect"), st.lists(st.sampled_from(EXTRACTS), max_size=2)),
         st.tuples(st.just("collect and fail")),
     ),
     max_size=12,
@@ -270,7 +272,7 @@ def play(world, events):
             case "land":
                 world.land(*more)
             case "collect":
-                world.collect()
+                world.collect(*more)
             case _:
                 world.collect(fails=True)
 
