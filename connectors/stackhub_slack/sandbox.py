@@ -83,6 +83,11 @@ class SlackVendor:
         """Return the variables of a webhook into #data-alerts."""
         return {"SLACK_WEBHOOK_URL": f"{url}{HOOK}"}
 
+    def add_place(self, name: str) -> None:
+        """Open the channel of this name, unless it is there."""
+        if name.startswith("#") and not any(f"#{one.name}" == name for one in self.channels.values()):
+            self.add_channel(name.removeprefix("#"))
+
     def add_channel(self, name: str, *, member: bool = True, private: bool = False, archived: bool = False) -> Channel:
         """Open a channel."""
         number = len(self.channels) + 1

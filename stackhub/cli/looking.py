@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from stackhub.cli.declare import LOOK, AnyPipeline, Context, Json, Run, RunOrStep, command, where
+from stackhub.cli.declare import LOOK, AnyPipeline, Context, Json, Pipeline, Run, RunOrStep, command, where
 
 
 @command("runs --pipeline shop --state failed", LOOK)
@@ -88,3 +88,26 @@ def plan(
     from stackhub.cli import plan as plans
 
     return plans.plan(where(context), pipeline, as_json=as_json, mermaid=mermaid, live=live or check, check=check)
+
+
+@command("rehearse shop --fail orders", LOOK)
+def rehearse(
+    context: Context,
+    pipeline: Pipeline,
+    fail: Annotated[
+        list[str], typer.Option("--fail", metavar="TASK", help="This task fails; may be given again.")
+    ] = [],  # noqa: B006 - typer copies it
+    late: Annotated[
+        list[str],
+        typer.Option("--late", metavar="TASK[=1h]", help="This task takes so much longer; may be given again."),
+    ] = [],  # noqa: B006 - likewise
+    speed: Annotated[
+        float,
+        typer.Option("--speed", min=0, help="Print the lines so many times as quickly as they would come; 0: at once."),
+    ] = 0,
+    as_json: Json = False,
+) -> int:
+    """Play a pipeline's next run on a stage, in no time: what it would do and say; nothing is started, nobody told."""
+    from stackhub.cli import rehearsing
+
+    return rehearsing.rehearsal(where(context), pipeline, fail, late, speed, as_json=as_json)

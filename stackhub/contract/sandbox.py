@@ -175,6 +175,15 @@ class InboxVendor(FakeVendor, Protocol):
         ...
 
 
+@runtime_checkable
+class PlacedVendor(InboxVendor, Protocol):
+    """A vendor of messages whose messages go to places that somebody has made."""
+
+    def add_place(self, name: str) -> None:
+        """Make the place that an option names ("#data"), unless it is there; what names none is passed over."""
+        ...
+
+
 async def heard(receive: Receive) -> bytes:
     """Return the whole body of a request.
 

@@ -19,7 +19,7 @@ import httpx
 import uvicorn
 from anyio.abc import TaskGroup
 
-from stackhub.contract import ConfigError, Connector
+from stackhub.contract import ConfigError
 from stackhub.contract.sandbox import App, Dropped, FakeVendor, Feed, Receive, Scope, Send, SyncVendor, World
 from stackhub.sandbox.desk import desk
 
@@ -86,9 +86,22 @@ def _below(scope: Scope, prefix: str) -> Scope:
     }
 
 
+class Plays(Protocol):
+    """What brings a fake vendor: a connector, as a rule."""
+
+    @property
+    def name(self) -> str:
+        """Where it is mounted."""
+        ...
+
+    def sandbox(self, world: World) -> FakeVendor | None:
+        """Return its fake vendor in this world, None where it has none."""
+        ...
+
+
 @asynccontextmanager
 async def open_stage(
-    connectors: Iterable[Connector],
+    connectors: Iterable[Plays],
     *,
     feeds: Mapping[str, Iterable[Feed]] | None = None,
     land: Callable[[str, str], int] = lambda _vendor, _connection: 0,
