@@ -2,6 +2,7 @@
 
     ./run simulate --seed 7              the world of seed 7, and what came of it
     ./run simulate --runs 2000           as many, from --seed on; --jobs at once
+    ./run simulate --several --runs 200  worlds in which several hubs share a database
     ./run simulate --spec FILE           a world as it is written there
     ./run simulate --weeks 48            one hub for so long, and what it keeps, week by week
     ./run simulate --deaths [STORY...]   the hub dies at every await of each story in turn
@@ -23,6 +24,7 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -87,6 +89,7 @@ def _asked(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--jobs", default=str(os.cpu_count() or 1))
     parser.add_argument("--weeks")
     parser.add_argument("--spec", type=Path)
+    parser.add_argument("--several", action="store_true", help="worlds of several hubs alone")
     parser.add_argument("--as-it-is", action="store_true", help="print a failing spec, do not make it smaller")
     asked = parser.parse_args(arguments)
     for name, least in (("seed", 0), ("runs", 1), ("jobs", 1), ("weeks", 1)):
@@ -110,17 +113,17 @@ def _all(specs: list[Spec] | None, asked: argparse.Namespace) -> Iterator[tuple[
     if specs is not None:
         yield from ((spec, _outcome(spec)) for spec in specs)
         return
-    seeds = range(asked.seed, asked.seed + asked.runs)
+    seeds, rolled = range(asked.seed, asked.seed + asked.runs), partial(roll, several=asked.several)
     if asked.jobs == 1 or asked.runs == 1:
-        yield from ((roll(seed), _outcome(roll(seed))) for seed in seeds)
+        yield from ((rolled(seed), _outcome(rolled(seed))) for seed in seeds)
         return
     with ProcessPoolExecutor(asked.jobs, initializer=_make_ready) as pool:
-        for seed, outcome in zip(seeds, pool.map(_of_seed, seeds, chunksize=1), strict=True):
-            yield roll(seed), outcome
+        for seed, outcome in zip(seeds, pool.map(partial(_of_seed, several=asked.several), seeds), strict=True):
+            yield rolled(seed), outcome
 
 
-def _of_seed(seed: int) -> Told | ConfigError | str:
-    return _outcome(roll(seed))
+def _of_seed(seed: int, *, several: bool) -> Told | ConfigError | str:
+    return _outcome(roll(seed, several=several))
 
 
 def _outcome(spec: Spec) -> Told | ConfigError | str:
@@ -148,7 +151,7 @@ def _summarise(told: list[Told], failed: int, seconds: float) -> None:
 
 
 def _named(asked: argparse.Namespace, spec: Spec) -> str:
-    return str(asked.spec) if asked.spec else f"seed {spec.seed}"
+    return str(asked.spec) if asked.spec else f"seed {spec.seed}{' --several' if asked.several else ''}"
 
 
 def _make_smaller(asked: argparse.Namespace, spec: Spec, why: str) -> None:

@@ -42,10 +42,10 @@ ODD: dict[str, tuple[str, ...]] = {
 }
 
 
-def roll(seed: int) -> Spec:
-    """Make the world of a seed."""
+def roll(seed: int, *, several: bool = False) -> Spec:
+    """Make the world of a seed; ``several``: one with more than one hub."""
     spec = Dice(seed).spec()
-    return made_real(spec) if seed % EVERY_REAL == 0 else accompanied(spec)
+    return made_real(spec) if seed % EVERY_REAL == 0 and not several else accompanied(spec, always=several)
 
 
 class Dice:
