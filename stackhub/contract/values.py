@@ -132,6 +132,9 @@ class Limits:
     page: int = 100  # rows a list call brings
     look: timedelta = timedelta(seconds=15)  # between sweeps, while anything is running
     first_look: timedelta = timedelta(seconds=5)  # after a start
+    longest: timedelta | None = None
+    """Between sweeps, while by its history no job is likely to end; None: a look is for more than ends (progress),
+    or an end wakes the lane by itself, so sweeps are even."""
     alone: frozenset[str] = frozenset()  # names of options of which only one job at a time may run per value
 
 
