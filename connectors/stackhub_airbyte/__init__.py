@@ -131,6 +131,7 @@ class Airbyte:
             page=100,
             look=timedelta(seconds=15),
             first_look=timedelta(seconds=10),
+            longest=timedelta(minutes=1),
         )
 
     @asynccontextmanager

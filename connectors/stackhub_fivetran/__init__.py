@@ -84,7 +84,14 @@ class _Connector:
     def limits(self, settings: FivetranSettings) -> Limits:
         """An account bears 20,000 requests an hour (https://fivetran.com/docs/rest-api/rate-limiting, read 2026-11)."""
         del settings
-        return Limits(rate=5.0, burst=10, page=PAGE, look=timedelta(seconds=15), first_look=timedelta(seconds=10))
+        return Limits(
+            rate=5.0,
+            burst=10,
+            page=PAGE,
+            look=timedelta(seconds=15),
+            first_look=timedelta(seconds=10),
+            longest=timedelta(minutes=1),
+        )
 
     @asynccontextmanager
     async def open(self, settings: FivetranSettings, context: Context) -> AsyncIterator[Fivetran]:

@@ -36,7 +36,7 @@ class Going:
 
     elapsed: float
     spread: Spread | None = None
-    own: bool = True  # the history is its own; else the account's, or there is none
+    own: bool = True  # the history is its own, or no end is to be expected; else the account's, or there is none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,16 +74,16 @@ def spent(credit: float) -> float:
 
 def first(job: Going, limit: Bounds) -> float:
     """Return the seconds from a job's start to the first look at it."""
-    return limit.first_look if not job.own or job.spread is None else following([job], limit, 0.0)
+    return following([job], limit, 0.0) if job.own and job.spread is not None else limit.first_look
 
 
 def following(going: Sequence[Going], limit: Bounds, credit: float) -> float:
     """Return the seconds from one sweep to the next; ``going`` are the jobs that are open after it."""
-    latest = limit.longest if going and all(job.own and job.spread is not None for job in going) else limit.look
+    latest = limit.longest if all(job.own for job in going) else limit.look
     if credit <= OWED:
         return min(latest, limit.look * THRIFT)
     if all(job.spread is None for job in going):
-        return limit.look
+        return latest
     cells = _cells(going)
     afford = sum(cell.open * cell.length for cell in cells) / limit.look + credit
     least, most = 1 / latest, 1 / limit.soonest
@@ -153,6 +153,6 @@ def _scale(cells: Sequence[_Cell], afford: float, least: float, most: float) -> 
         takes = 0.0
         for wish, length in wishes:
             density = middle * wish
-            takes += (least if density < least else most if density > most else density) * length
+            takes += (least if density < least else min(density, most)) * length
         low, high = (middle, high) if takes < afford else (low, middle)
     return low

@@ -1,4 +1,4 @@
-"""How long a piece of work takes, learnt from how long it took: the last durations, and the distribution they make. Pure.
+"""How long work takes, learnt from how long it took: the last durations, and the distribution they make. Pure.
 
 Each duration is blurred in proportion to how far its neighbours are, so that two habits (a small load, a full one) stay
 two, and newer ones weigh more, so that what drifts is followed. A small share is kept for what was never seen: a job
@@ -51,14 +51,14 @@ class Spread:
             return 1.0
         at = bisect_right(knots, elapsed)
         if at == len(knots):
-            return left[-1] * (knots[-1] / elapsed) ** TAIL
+            return left[-1] * math.pow(knots[-1] / elapsed, TAIL)
         share = (elapsed - knots[at - 1]) / (knots[at] - knots[at - 1])
         return left[at - 1] + share * (left[at] - left[at - 1])
 
     def lasts(self, left: float) -> float:
         """Return the duration that a share ``left`` outlasts: the other way round of `survives`."""
         if left <= self.left[-1]:
-            return self.knots[-1] * (self.left[-1] / max(left, 1e-12)) ** (1 / TAIL)
+            return self.knots[-1] * math.pow(self.left[-1] / max(left, 1e-12), 1 / TAIL)
         low, high = 0, len(self.left) - 1  # ``left`` falls, so it is searched by hand
         while high - low > 1:
             middle = (low + high) // 2
@@ -166,5 +166,5 @@ def _blurs(known: Sequence[float]) -> list[float]:
     for x in known:
         distances = sorted(abs(math.log(x) - other) for other in logs)
         reach = distances[min(near, len(distances) - 1)] if len(distances) > 1 else BLUREST
-        found.append(max(min(BLUR * reach, BLUREST), SHARPEST, GRAIN / x))
+        found.append(max(min(BLUR * reach, BLUREST), SHARPEST, min(GRAIN / x, WIDE)))
     return found

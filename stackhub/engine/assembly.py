@@ -20,6 +20,7 @@ from stackhub.engine.board import Board
 from stackhub.engine.catalog import Catalogue
 from stackhub.engine.commands import Commands
 from stackhub.engine.deadlines import Deadlines
+from stackhub.engine.durations import Durations
 from stackhub.engine.hooks import Hooks
 from stackhub.engine.hosts import Hosts
 from stackhub.engine.hub import Engine
@@ -83,6 +84,7 @@ async def assembled(
     catalogue.on_swept.append(lambda _: inference.bell.ring())
     births = Births(board, clock, ids, inference, alone=alone)
     scheduler = Scheduler(store, board, births, in_force, clock, tenure)
+    durations = Durations(store)
     work = Work(store, in_force, environ)
     place = Place(
         store=store,
@@ -97,6 +99,7 @@ async def assembled(
         contact=contact,
         tenure=tenure,
         hosts=hosts,
+        durations=durations,
         catalogue=catalogue,
     )
     lanes = Lanes(place, group)
@@ -106,6 +109,7 @@ async def assembled(
     around = Surroundings(
         tenure=tenure,
         hosts=hosts,
+        durations=durations,
         downstream=in_force.downstream,
         rules=in_force.rules,
         following=scheduler.following,

@@ -46,6 +46,7 @@ class LaneGate:
         self._tokens = min(tokens, self._burst)
         self._filled_at = clock.since_boot()
         self._queue = anyio.Lock()
+        self.passed = 0  # requests that went
 
     @property
     def not_before(self) -> datetime | None:
@@ -89,6 +90,7 @@ class LaneGate:
         if held is not None and held.gate is self and not held.spent:
             self._check()
             held.spent = True
+            self.passed += 1
             return
         if wait:
             await self._wait()
@@ -99,6 +101,7 @@ class LaneGate:
         except (LostLane, Unavailable):
             self._tokens += 1
             raise
+        self.passed += 1
 
     @property
     def lapsed(self) -> bool:

@@ -17,10 +17,12 @@ from stackhub.contract import Finished, Pending
 from stackhub.decide import create, facets
 from stackhub.decide.ends import Rule
 from stackhub.decide.incident import Change
+from stackhub.decide.lasted import lasted
 from stackhub.decide.run import Begin, Decision
 from stackhub.decide.step import Heard
 from stackhub.engine.births import Births, put_off
 from stackhub.engine.board import Board, Item, is_first
+from stackhub.engine.durations import Durations
 from stackhub.engine.hosts import Hosts
 from stackhub.engine.incidents import Incidents
 from stackhub.engine.owed import Owing
@@ -42,6 +44,7 @@ class Surroundings:
 
     tenure: Tenure
     hosts: Hosts
+    durations: Durations
     downstream: Callable[[str], Sequence[Pipeline]]  # pipelines that start when this one has succeeded
     rules: Callable[[Pipeline], Mapping[str, Rule]]
     following: Callable[[str], datetime | None]  # when a pipeline's next run is due
@@ -86,6 +89,9 @@ class RunKeeper:
             transaction.add(*self._rows(before, decision, told))
             debts = await self._owing.after(before, decision, told)
             transaction.add(*self._owing.rows(debts))
+            now, durations = self._clock.now(), self._around.durations
+            ends = lasted(before, decision, told, now)
+            transaction.add(*durations.rows(ends, now))
             change = self._consequence(key, before, decision, transaction)
             guarded = [key] if change is not None or decision.ended or debts else []
             for each in guarded:
@@ -99,6 +105,7 @@ class RunKeeper:
                 if debts:
                     await self._owing.reload()
                 raise
+            durations.learn(ends)
             self._incidents.committed([change], guarded=guarded)
             self._owing.committed(debts)
             for made in born:

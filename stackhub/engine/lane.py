@@ -6,7 +6,7 @@ stop that must, and starts what is ready. Then it sleeps until the next thing fa
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -16,8 +16,7 @@ import structlog
 from anyio.abc import TaskGroup
 
 from stackhub.clock import Clock
-from stackhub.contract import ConfigError, Finished, Job, Limits, LostLane, Operation, Pending, Rejected, Unavailable
-from stackhub.decide.ends import deadline
+from stackhub.contract import ConfigError, Finished, Job, Limits, LostLane, Operation, Rejected, Unavailable
 from stackhub.decide.step import Claim, Heard, Verb
 from stackhub.engine.bell import Bell
 from stackhub.engine.board import Board
@@ -25,6 +24,7 @@ from stackhub.engine.edge import Edge
 from stackhub.engine.gate import LaneGate
 from stackhub.engine.health import LaneHealth
 from stackhub.engine.hosts import Hosts
+from stackhub.engine.looks import Looks
 from stackhub.engine.underway import UnderWay
 from stackhub.model.run import OpenRun
 from stackhub.model.step import AT_WORK, Step, StepState
@@ -32,9 +32,7 @@ from stackhub.model.step import AT_WORK, Step, StepState
 log = structlog.get_logger()
 IDLE: Final = 30.0  # seconds between looks when nothing is due
 NAP: Final = 5.0  # at most, while anything is open: a clock that was set is noticed within this
-SILENT: Final = 60.0  # seconds; a lane that cannot be asked for so long tells its steps
 CALL: Final = timedelta(seconds=30)  # for an operation that its connector does not know any more
-AT_ONCE: Final = datetime.min.replace(tzinfo=UTC)
 BEGINS: Final = frozenset({StepState.READY, StepState.STARTING})
 SWEEP: Final = "sweep"
 SEEN: Final = frozenset({StepState.RUNNING, StepState.DEFERRED})  # what a sweep asks after
@@ -53,15 +51,13 @@ class Lane:
     clock: Clock
     gate: LaneGate
     health: LaneHealth
+    looks: Looks
     job: Callable[[OpenRun, Step], Awaitable[Job]]
     hosts: Hosts = field(default_factory=Hosts)
     standby: bool = False  # another hub owns the lane: only the jobs of this host are attended
     bell: Bell = field(default_factory=Bell)
     leaving: bool = False  # begins nothing more
     busy: UnderWay = field(default_factory=UnderWay)  # keys of steps that a call is about, and the sweep
-    _next_sweep: float | None = 0.0  # since boot, so that no clock that is set puts it off; at first: at once
-    _swept_at: datetime = AT_ONCE
-    _silent_since: float | None = None  # since boot: since when sweeps fail
 
     async def run(self) -> None:
         """Attend the lane until cancelled."""
@@ -73,7 +69,7 @@ class Lane:
 
     def look_now(self) -> None:
         """Ask the vendor at once: a webhook, or the end of a process, says that something may have changed."""
-        self._next_sweep = self.clock.since_boot()
+        self.looks.now()
         self.bell.ring()
 
     async def leave(self) -> None:
@@ -88,7 +84,8 @@ class Lane:
         now = self.clock.now()
         steps = [step for step in self.board.steps(self.instance) if step.state is not StepState.WAITING or step.due]
         if not steps or self.leaving or self.gate.lost:
-            self._next_sweep = self._next_sweep if steps else None
+            if not steps:
+                self.looks.rest()
             return self.clock.between_looks(IDLE)
         if self.gate.lapsed and not self.standby:
             return self._nap
@@ -102,7 +99,7 @@ class Lane:
         if self.health.circuit.open:
             return self._try(group, idle, steps, now)
         wakes = [self._attend(group, step, now) for step in idle]
-        sweep = self._sweep(group, here, now)
+        sweep = self._sweep(group, here)
         wakes += self._starts(group, idle, steps, now)
         waits = [(wake - now).total_seconds() for wake in wakes if wake is not None]
         return max(0.0, min([*waits, sweep, self._nap]))
@@ -123,8 +120,8 @@ class Lane:
     def _try(self, group: TaskGroup, idle: Sequence[Step], steps: Sequence[Step], now: datetime) -> float:
         """Make one call to an account that was down: what can be asked before what would be started."""
         if any(step.state in SEEN for step in idle):
-            self._next_sweep = self.clock.since_boot()
-            self._sweep(group, idle, now)
+            self.looks.now()
+            self._sweep(group, idle)
             return 1.0
         for step in idle:
             if step.state is StepState.STARTING:
@@ -147,8 +144,8 @@ class Lane:
             case StepState.RUNNING | StepState.DEFERRED if step.stop and due:
                 self._begin(group, self._cancel, step)
             case StepState.DEFERRED if step.again and due:
-                if step.due is None or self._swept_at < step.due:  # once: a look that fails is not repeated at once
-                    self._next_sweep = self.clock.since_boot()
+                if step.due is None or self.looks.last < step.due:  # once: a look that fails is not repeated at once
+                    self.looks.now()
             case _:
                 return step.due if not due else None
         return None
@@ -188,69 +185,32 @@ class Lane:
 
     # --- asking after what runs ---
 
-    def _sweep(self, group: TaskGroup, steps: Sequence[Step], now: datetime) -> float:
+    def _sweep(self, group: TaskGroup, steps: Sequence[Step]) -> float:
         """Ask after everything that runs, if it is time; return the seconds until it will be."""
         running = [step for step in steps if step.state in SEEN]
-        boot = self.clock.since_boot()
         if not running:
-            self._next_sweep = None
+            self.looks.rest()
             return self._nap
-        if self._next_sweep is None:
-            self._next_sweep = boot + self.limits.first_look.total_seconds()
         if SWEEP in self.busy:
             return self._nap  # its end rings
-        if boot >= self._next_sweep:
-            self.busy.begin(SWEEP)
-            self._swept_at = now
-            self._next_sweep = boot + self.limits.look.total_seconds()
-            group.start_soon(self._poll, running)
-        return self._next_sweep - boot
+        wait = self.looks.wait(running)
+        if wait > 0:
+            return wait
+        self.busy.begin(SWEEP)
+        self.looks.begun()
+        group.start_soon(self._look, running)
+        return self.looks.wait(running)
 
-    async def _poll(self, steps: Sequence[Step]) -> None:
+    async def _look(self, steps: Sequence[Step]) -> None:
         try:
-            await self._tell_all(steps, await self.edge.poll([step.handle or {} for step in steps]))
+            await self.looks.ask(steps)
         except LostLane as err:
             self._lose(err)
         finally:
+            going = [step for step in self.board.steps(self.instance) if step.state in SEEN]
+            self.looks.ended([step for step in going if self.hosts.here(step, standby=self.standby)])
             self.busy.end(SWEEP)
             self.bell.ring()
-
-    async def _tell_all(self, steps: Sequence[Step], answers: Sequence[Any] | Exception) -> None:
-        if isinstance(answers, Exception):
-            boot = self.clock.since_boot()
-            self._silent_since = boot if self._silent_since is None else self._silent_since
-            if boot - self._silent_since < SILENT:
-                return  # a lane that blinks says nothing about any of its jobs
-            answers = [answers] * len(steps)
-        else:
-            self._silent_since = None
-        by_run: dict[str, list[Heard]] = {}
-        for step, answer in zip(steps, answers, strict=True):
-            shared = self.board.shared(step)
-            heard = Heard(task=step.task, key=step.key, verb=Verb.POLL, answer=answer, shared=shared)
-            fresh = isinstance(answer, Pending | Finished) and bool(answer.nodes)
-            if fresh or self.board.would_change(step.run, heard):
-                by_run.setdefault(step.run, []).append(heard)
-            self._look_sooner(step)
-        async with anyio.create_task_group() as group:
-            for run_id, told in by_run.items():
-                group.start_soon(self._tell, run_id, told)
-
-    def _look_sooner(self, step: Step) -> None:
-        """Look again right at a step's deadline: one more look decides."""
-        open_run = self.board.get(step.run)
-        if open_run is None:
-            return
-        end = deadline(step, open_run.pipeline.task(step.task))
-        now = self.clock.now()
-        if end is not None and now < end:
-            self._look_by(end - now)
-
-    async def _tell(self, run_id: str, told: Sequence[Heard]) -> None:
-        try:
-            await self.board.tell(run_id, *told)
-        except LostLane as err:
-            self._lose(err)
 
     # --- starting ---
 
@@ -328,7 +288,7 @@ class Lane:
             answer = await self.edge.start(job, baseline, step.key, left)
         await self._hear(mine, Verb.START, answer)
         if not isinstance(answer, Exception | Finished):
-            self._look_by(self.limits.first_look)
+            self.looks.started(mine)
 
     async def _built(self, step: Step) -> tuple[Job | Exception, timedelta] | None:
         """Return the job of a step, or why there is none, and how long one call about it may take."""
@@ -352,11 +312,7 @@ class Lane:
 
     async def _cancel(self, step: Step) -> None:
         await self._hear(step, Verb.CANCEL, await self.edge.cancel(step.handle or {}))
-        self._look_by(timedelta(seconds=1))
-
-    def _look_by(self, wait: timedelta) -> None:
-        soon = self.clock.since_boot() + wait.total_seconds()
-        self._next_sweep = min(self._next_sweep or soon, soon)
+        self.looks.by(1.0)
 
     async def _let_time_pass(self, step: Step) -> None:
         await self.board.tell(step.run, None)

@@ -17,6 +17,7 @@ from stackhub.contract import Catalog, ConfigError, Context, Jobs, Limits, Notif
 from stackhub.decide.circuit import Circuit
 from stackhub.engine.board import Board
 from stackhub.engine.catalog import Catalogue, Sweeper
+from stackhub.engine.durations import Durations
 from stackhub.engine.edge import Asking, Edge
 from stackhub.engine.gate import LaneGate
 from stackhub.engine.health import LaneHealth
@@ -24,6 +25,7 @@ from stackhub.engine.hosts import Hosts
 from stackhub.engine.incidents import Incidents
 from stackhub.engine.inforce import InForce
 from stackhub.engine.lane import Lane
+from stackhub.engine.looks import Looks
 from stackhub.engine.outbox import Outbox
 from stackhub.engine.standin import StandIn
 from stackhub.engine.tenure import Tenure
@@ -72,6 +74,7 @@ class Place:
     contact: str
     tenure: Tenure
     hosts: Hosts
+    durations: Durations
     catalogue: Catalogue
 
 
@@ -129,6 +132,7 @@ async def opened(
         log_most=place.in_force.configuration.hub.log_max,
         contact=place.contact,
     )
+    await place.durations.load(name)
     async with _connected(instance, context, flaw) as connector:
         held = OpenInstance(instance=instance, connector=connector, gate=gate, health=health, standby=standby)
         if isinstance(connector, Jobs) and (instance.connector.operations or held.shut):
@@ -178,9 +182,19 @@ def _limits(instance: Instance) -> tuple[Limits, str]:
 
 def _lane(place: Place, held: OpenInstance, jobs: Jobs, limits: Limits) -> Lane:
     instance = held.instance
+    edge = Edge(instance=instance.name, jobs=jobs, gate=held.gate, health=held.health)
+    looks = Looks(
+        instance=instance.name,
+        edge=edge,
+        limits=limits,
+        board=place.board,
+        clock=place.clock,
+        gate=held.gate,
+        durations=place.durations,
+    )
     return Lane(
         instance=instance.name,
-        edge=Edge(instance=instance.name, jobs=jobs, gate=held.gate, health=held.health),
+        edge=edge,
         operations=dict(instance.connector.operations),
         limits=limits,
         max_active=_max_active(instance.settings),
@@ -189,6 +203,7 @@ def _lane(place: Place, held: OpenInstance, jobs: Jobs, limits: Limits) -> Lane:
         gate=held.gate,
         health=held.health,
         job=place.work.job,
+        looks=looks,
         hosts=place.hosts,
         standby=held.standby,
     )

@@ -97,6 +97,7 @@ def _forget_rest(connection: sa.Connection, before: int) -> None:
     active = sa.select(t.pipeline.c.name).where(t.pipeline.c.retired == 0)
     connection.execute(sa.delete(t.inference).where(t.inference.c.pipeline.not_in(active)))
     connection.execute(sa.delete(t.owed).where(t.owed.c.paid_at < before))
+    connection.execute(sa.delete(t.duration).where(t.duration.c.ended_at < before))
     newer = t.landing.alias("newer")
     same = sa.and_(newer.c.instance == t.landing.c.instance, newer.c.connection == t.landing.c.connection)
     later = sa.exists().where(same, newer.c.seen_at > t.landing.c.seen_at)

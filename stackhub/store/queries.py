@@ -191,6 +191,12 @@ def consumed(connection: sa.Connection, pipeline: str, task: str, instance: str)
     return {row.connection: row.mark for row in connection.execute(query)}
 
 
+def durations(connection: sa.Connection, instance: str) -> dict[str, tuple[float, ...]]:
+    """Return how long the work of an instance took, in seconds and the newest last, by what it was."""
+    query = sa.select(t.duration.c.key, t.duration.c.data).where(t.duration.c.instance == instance)
+    return {row.key: load(tuple[float, ...], row.data) for row in connection.execute(query)}
+
+
 def usual(connection: sa.Connection, pipeline: str, last: int = 10) -> dict[str, float]:
     """Return the median seconds each task took in the last good runs, by task."""
     good = (

@@ -128,6 +128,7 @@ MARK_OWN: Final = _text(  # what a run of the pipeline itself has brought in is 
     "UPDATE watermark SET mark = :mark, ended_at = :ended_at, run = :run"
     " WHERE pipeline = :pipeline AND instance = :instance AND connection = :connection AND ended_at < :ended_at"
 )
+DURATION: Final = _upsert(t.duration, ("instance", "key"))
 EVENT: Final = _insert(t.event, None)
 SCHEDULE_MOVED: Final = _update(t.schedule, ("pipeline", "spec"), ("next_at",), exactly=False)
 DEADLINE: Final = _keep_first(t.deadline, ("id",))

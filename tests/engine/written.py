@@ -35,6 +35,7 @@ class Played(Settings):
     max_active: int | None = None
     look: float = 1.0  # seconds
     first_look: float = 0.5
+    longest: float | None = None
     alone: str = ""
 
 
@@ -52,6 +53,7 @@ def limits(settings: Any) -> Limits:
         width=settings.width,
         look=timedelta(seconds=settings.look),
         first_look=timedelta(seconds=settings.first_look),
+        longest=timedelta(seconds=settings.longest) if settings.longest is not None else None,
         alone=frozenset(settings.alone.split(",")) - {""},
     )
 

@@ -99,6 +99,7 @@ class Dice:
                 found[name]["width"] = rng.choice((1, 2))
             if rng.random() < 0.2:
                 found[name]["max_active"] = rng.choice((1, 2))
+        found["tap"]["longest"] = 2.0 * float(found["tap"]["look"])
         if rng.random() < 0.2:
             found["tap"]["alone"] = "connection"
         for name in self.notifiers:

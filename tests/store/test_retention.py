@@ -78,6 +78,10 @@ def command(name, done):
     return Op(tx.COMMAND, {"id": name, "done_at": t.maybe_micros(done), **row})
 
 
+def lasted(key, at):
+    return Op(tx.DURATION, {"instance": "tap", "key": key, "ended_at": t.micros(at), "data": "[1.0]"})
+
+
 def tick(at):
     row = {"pipeline": "shop", "spec": "x", "label": "", "verdict": "run", "reason": "", "run": None}
     return Op(tx.TICK, {"at": t.micros(at), **row})
@@ -105,6 +109,7 @@ async def test_nothing_that_is_new_open_or_in_use_is_forgotten(store):
         command("C-waiting", None),
         command("C-new", NEW),
         tick(NEW),
+        lasted("new", NEW),
         deadline("D-open", OLD, "open"),
         deadline("D-new", NEW, "late"),
         landing("c", "1", OLD),
@@ -134,6 +139,7 @@ async def test_what_is_old_is_forgotten_with_all_that_hangs_on_it(store):
         message("M-oldest", "superseded", OLD),
         command("C-old", OLD),
         tick(OLD),
+        lasted("old", OLD),
         deadline("D-old", OLD, "met"),
         landing("c", "1", OLD),
         rows.happened(OLD, "paused", pipeline="shop"),
