@@ -89,7 +89,9 @@ class RefreshOptions(ConnectionOptions):
     )
 
 
-def _operation(summary: str, options: type[Options] = ConnectionOptions, *, cancellable: bool = True) -> Operation:
+def _operation(
+    summary: str, options: type[Options] = ConnectionOptions, *, cancellable: bool = True, reloads: bool = False
+) -> Operation:
     return Operation(
         options=options,
         summary=summary,
@@ -98,6 +100,7 @@ def _operation(summary: str, options: type[Options] = ConnectionOptions, *, canc
         call_timeout=timedelta(seconds=120),  # a start may block until the job runs
         role=Role.EXTRACT,
         cancellable=cancellable,
+        reloads=reloads,
     )
 
 
@@ -113,7 +116,9 @@ class Airbyte:
         "clear": _operation(
             "DELETE at the destination what a connection has loaded; its next sync loads all of it again"
         ),
-        "refresh": _operation("load all of a connection again, without a gap (needs the Config API)", RefreshOptions),
+        "refresh": _operation(
+            "load all of a connection again, without a gap (needs the Config API)", RefreshOptions, reloads=True
+        ),
     }
     route: type[Options] | None = None
 

@@ -59,7 +59,9 @@ class ResyncOptions(Options):
     ] = None
 
 
-def _operation(summary: str, settle: timedelta = SHOWN, options: type[Options] = SyncOptions) -> Operation:
+def _operation(
+    summary: str, settle: timedelta = SHOWN, options: type[Options] = SyncOptions, *, reloads: bool = False
+) -> Operation:
     return Operation(
         options=options,
         summary=summary,
@@ -67,6 +69,7 @@ def _operation(summary: str, settle: timedelta = SHOWN, options: type[Options] =
         settle=settle,
         role=Role.EXTRACT,
         cancellable=False,
+        reloads=reloads,
     )
 
 
@@ -77,7 +80,9 @@ class _Connector:
     operations: Mapping[str, Operation] = {
         "sync": _operation("start a sync, or join the one under way, and wait for its end"),
         "wait": _operation("wait for the next sync after the last one consumed, whoever starts it", timedelta()),
-        "resync": _operation("load all data anew, of the connection or of some of its tables", options=ResyncOptions),
+        "resync": _operation(
+            "load all data anew, of the connection or of some of its tables", options=ResyncOptions, reloads=True
+        ),
     }
     route: type[Options] | None = None
 

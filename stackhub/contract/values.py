@@ -120,6 +120,7 @@ class Operation:
     call_timeout: timedelta = timedelta(seconds=30)  # for one `prepare`, `start` or `find`
     role: Role = Role.OTHER
     cancellable: bool = True  # False: the tool has no cancel, so cancel and timeout let go and say so
+    reloads: bool = False  # an extract that loads everything anew, given a `connection` and nothing else
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

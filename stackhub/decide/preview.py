@@ -6,6 +6,7 @@ from datetime import datetime
 
 from stackhub.decide.overlap import Meeting, clash
 from stackhub.decide.schedule import Due, Verdict, fall_due
+from stackhub.model.backfill import backfill_of
 from stackhub.model.pipeline import Pipeline, Schedule
 from stackhub.model.run import Run, RunState, Trigger
 
@@ -32,7 +33,7 @@ def resumed(
     pipeline: Pipeline, schedules: Sequence[InForce], going: Sequence[Run], now: datetime, paused_since: datetime
 ) -> tuple[Fate, ...]:
     """Say what becomes of every tick up to ``now`` if the pause ends now; ``going`` are its open runs."""
-    runs, fates = list(going), list[Fate]()
+    runs, fates = [run for run in going if not backfill_of(run)], list[Fate]()
     for one in schedules:
         if one.next_at is None:
             continue
@@ -51,6 +52,8 @@ def resumed(
             if due.verdict is Verdict.RUN:
                 met = clash(pipeline.overlap, runs, catchup=pipeline.catchup, missed=due.missed)
                 meeting, reason = met.meeting, met.reason or due.reason
+                if one.schedule.require:
+                    meeting, reason = Meeting.QUEUE, "waits until what it requires is in"
             if meeting is not Meeting.SKIP:
                 runs.append(_run(pipeline, due, now, len(runs)))
             fates.append(Fate(due=due, meeting=meeting, reason=reason))

@@ -15,6 +15,8 @@ from stackhub.contract import in_thread
 from stackhub.decide.message import Voice
 from stackhub.engine import sources
 from stackhub.engine.abreast import Abreast
+from stackhub.engine.backfilling import Backfilling
+from stackhub.engine.backfills import Backfills
 from stackhub.engine.births import Births
 from stackhub.engine.board import Board
 from stackhub.engine.catalog import Catalogue
@@ -145,6 +147,18 @@ async def assembled(
     )
     board.on_moved.append(_ringer(board, lanes, deadlines, abreast))
     reminders = Reminders(store, incidents, in_force, clock, tenure, ring=lanes.ring_outboxes)
+    backfills = Backfills(
+        store=store,
+        board=board,
+        births=births,
+        incidents=incidents,
+        in_force=in_force,
+        clock=clock,
+        ids=ids,
+        tenure=tenure,
+        ring=lanes.ring_outboxes,
+    )
+    board.on_moved.append(backfills.moved)
     commands = Commands(
         store=store,
         board=board,
@@ -156,6 +170,7 @@ async def assembled(
         clock=clock,
         ids=ids,
         installation=installation,
+        backfilling=Backfilling(store=store, backfills=backfills, scheduler=scheduler, work=work, clock=clock),
         muting=Muting(incidents=incidents, in_force=in_force, clock=clock, connections=lambda _: []),
         ring=lanes.ring_outboxes,
         remind=reminders.bell.ring,
@@ -172,6 +187,7 @@ async def assembled(
         watching=watching,
         deadlines=deadlines,
         reminders=reminders,
+        backfills=backfills,
         lanes=lanes,
         catalogue=catalogue,
         tenure=tenure,

@@ -13,6 +13,7 @@ from stackhub.decide.deadline import Kind, deadlines
 from stackhub.decide.ends import Rule
 from stackhub.decide.run import Begin, decide
 from stackhub.engine.board import Board
+from stackhub.model.backfill import backfill_of
 from stackhub.model.ids import Ids
 from stackhub.model.pipeline import Pipeline
 from stackhub.model.run import Interval, OpenRun, Run, Trigger
@@ -99,13 +100,14 @@ class Births:
     def born(
         self, made: OpenRun, rules: Mapping[str, Rule], *, behind: bool = False, promised: bool = False
     ) -> tuple[OpenRun, list[Op]]:
-        """Return a new run, begun where it is its turn, and its rows."""
+        """Return a new run, begun where it is its turn, and its rows. Runs of backfills are in nobody's way."""
         now = self._clock.now()
         run = made.run
         ops = [
             happened(now, "created", pipeline=run.pipeline, run=run.id, text=run.reason or f"trigger: {run.trigger}")
         ]
-        if not behind and not self._board.runs(run.pipeline):
+        others = [other for other in self._board.runs(run.pipeline) if not backfill_of(other.run)]
+        if not behind and not others:
             decision = decide(made, [Begin()], rules, now)
             if decision is not None:
                 made = decision.open
@@ -115,7 +117,7 @@ class Births:
                     )
                     for m in decision.moments
                 ]
-        later = bool(run.retry_of) or run.trigger is Trigger.OWED or create.is_part(run)
+        later = bool(run.retry_of) or run.trigger is Trigger.OWED or create.is_part(run) or bool(backfill_of(run))
         if made.pipeline.sla is not None and not later and not promised:
             ops += deadline_rows(made.pipeline, run.interval, created_at=now, tick=run.tick, run_id=run.id)
         return made, [*run_made(made), *ops]

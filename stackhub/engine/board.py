@@ -19,9 +19,10 @@ from stackhub.decide.step import Heard
 from stackhub.engine.bell import Crier
 from stackhub.engine.opensteps import OpenSteps
 from stackhub.errors import LostLane, StaleRun, StoreUnavailable
+from stackhub.model.backfill import backfill_of
 from stackhub.model.pipeline import Pipeline
 from stackhub.model.run import OpenRun, RunState
-from stackhub.model.step import AT_WORK, Step
+from stackhub.model.step import AT_WORK, Step, StepState
 from stackhub.store import queries
 from stackhub.store.store import Store
 
@@ -70,6 +71,7 @@ class Board:
         self._keeper: Keeper | None = None
         self._slots: dict[str, _Slot] = {}
         self._open = OpenSteps()
+        self._backfilling: set[str] = set()  # open runs of backfills
         self._claims: dict[str, str] = {}  # keys of steps that are about to be started -> their pipelines
 
     def attach(self, keeper: Keeper) -> None:
@@ -81,6 +83,8 @@ class Board:
         if open_run.run.ended_at is not None or open_run.run.id in self._slots:
             return
         self._slots[open_run.run.id] = _Slot(open_run, self._rules(open_run.pipeline))
+        if backfill_of(open_run.run):
+            self._backfilling.add(open_run.run.id)
         self._open.show(open_run.steps.values())
         self._publish(open_run, tuple(open_run.steps.values()))
 
@@ -112,8 +116,11 @@ class Board:
         return sorted(found, key=lambda open_run: open_run.run.id)
 
     def steps(self, instance: str) -> list[Step]:
-        """Return the open steps of a lane, those of older runs first."""
-        return self._open.of(instance)
+        """Return the open steps of a lane, those of older runs first, and those of backfills last."""
+        found = self._open.of(instance)
+        if not self._backfilling:
+            return found
+        return sorted(found, key=lambda step: step.run in self._backfilling)
 
     def instances(self) -> set[str]:
         """Return the instances that open steps need now, or later."""
@@ -124,8 +131,11 @@ class Board:
 
         Lanes decide at the same time, so a place counts as taken before the step is at work. `unclaim` ends it.
         """
-        if pipeline.max_active is not None and self._at_work(pipeline.name) >= pipeline.max_active:
-            return False
+        if pipeline.max_active is not None:
+            if self._at_work(pipeline.name) >= pipeline.max_active:
+                return False
+            if step.run in self._backfilling and self._waits_for_a_place(pipeline.name):
+                return False
         self._claims[step.key] = pipeline.name
         return True
 
@@ -139,6 +149,15 @@ class Board:
             step.state in AT_WORK or step.key in self._claims
             for slot in self._slots.values()
             if slot.open.run.pipeline == pipeline
+            for step in slot.open.steps.values()
+        )
+
+    def _waits_for_a_place(self, pipeline: str) -> bool:
+        """Say whether a step of a run that is no backfill's could be started: it goes before those of backfills."""
+        return any(
+            step.state is StepState.READY and step.stalls == 0 and step.key not in self._claims
+            for run_id, slot in self._slots.items()
+            if slot.open.run.pipeline == pipeline and run_id not in self._backfilling
             for step in slot.open.steps.values()
         )
 
@@ -221,7 +240,7 @@ class Board:
             slot.open = decision.open
             self._open.show(decision.changed)
             if decision.ended:
-                self._slots.pop(before.run.id, None)
+                self._drop(before.run.id)
             self._publish(decision.open, decision.changed)
             return
         raise RuntimeError(f"run {slot.open.run.id} is stale however often it is read: the store contradicts itself")
@@ -231,7 +250,7 @@ class Board:
         run_id = slot.open.run.id
         found = await self._store.read(lambda connection: queries.run(connection, run_id))
         if found is None:
-            self._slots.pop(run_id, None)
+            self._drop(run_id)
             self._open.forget(slot.open.steps.values())
             raise LostLane(f"run {run_id} is gone")
         log.info("run was stale, read again", run=run_id, version=found.run.version)
@@ -241,8 +260,12 @@ class Board:
         slot.open = found
         self._open.show(found.steps.values())
         if found.run.ended_at is not None:  # by somebody else; nothing that is heard of it changes anything any more
-            self._slots.pop(found.run.id, None)
+            self._drop(found.run.id)
         self._publish(found, tuple(found.steps.values()))
+
+    def _drop(self, run_id: str) -> None:
+        self._slots.pop(run_id, None)
+        self._backfilling.discard(run_id)
 
     def _publish(self, open_run: OpenRun, changed: Sequence[Step]) -> None:
         for listener in self.on_moved:
@@ -251,6 +274,12 @@ class Board:
 
 
 def is_first(board: Board, open_run: OpenRun) -> bool:
-    """Say whether a queued run is the next of its pipeline: no other is running, and none has waited longer."""
-    others = [other.run for other in board.runs(open_run.run.pipeline) if other.run.id != open_run.run.id]
-    return not any(other.state is RunState.RUNNING or other.id < open_run.run.id for other in others)
+    """Say whether a queued run is the next of its pipeline: no other is running, and none has waited longer.
+
+    Those of backfills are in nobody's way, and are behind everybody.
+    """
+    mine = open_run.run
+    others = [o.run for o in board.runs(mine.pipeline) if o.run.id != mine.id and not backfill_of(o.run)]
+    if backfill_of(mine):
+        return not others
+    return not any(other.state is RunState.RUNNING or other.id < mine.id for other in others)

@@ -20,6 +20,7 @@ from stackhub.decide.message import Post, dedup
 from stackhub.decide.payload import values
 from stackhub.decide.routes import RouteIn
 from stackhub.decide.run import Cancel, Lost, Order, Skip
+from stackhub.engine.backfilling import Backfilling, Done
 from stackhub.engine.births import Births
 from stackhub.engine.board import Board
 from stackhub.engine.incidents import Incidents, posted
@@ -42,7 +43,12 @@ from stackhub.store.transaction import Op, Transaction
 
 log = structlog.get_logger()
 OTHERS: Final = timedelta(seconds=30)  # that another hub may take to obey what it has kept, before it is done for it
-KINDS: Final = frozenset({"trigger", "cancel", "retry", "skip", "pause", "resume", "close", "test", "mute", "unmute"})
+KINDS: Final = frozenset(
+    {"trigger", "cancel", "retry", "skip", "pause", "resume", "close", "test", "mute", "unmute"}
+) | {
+    "backfill",
+    "cancel_backfill",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +92,7 @@ class Commands:
     ids: Ids
     installation: str
     muting: Muting
+    backfilling: Backfilling
     ring: Callable[[], None]  # wakes the outboxes
     remind: Callable[[], None]  # tells at once what a mute had held back
     look: Callable[[], Awaitable[None]]  # takes over what other hubs have committed
@@ -140,6 +147,8 @@ class Commands:
             "test": self._test,
             "mute": self._mute,
             "unmute": self._unmute,
+            "backfill": self._backfill,
+            "cancel_backfill": self._cancel_backfill,
         }
         if command.kind not in verbs:  # kept by another version
             raise Refused(f"unknown command {command.kind!r}")
@@ -270,6 +279,15 @@ class Commands:
             raise Refused(f"{run_id}.{task} is {step.state} already; when the run has ended, skip makes a retry of it")
         after = await self.board.tell(run_id, Skip(task=task, reason=said, shared=self.board.shared(step)))
         return {"run": run_id, "state": after.run.state.value if after else "ended"}
+
+    async def _backfill(self, command: Command) -> dict[str, Any]:
+        """See `Backfilling.ask`."""
+        done = Done(self.store, partial(self._done, command))
+        return await self.backfilling.ask(command.id, command.args, command.by, done)
+
+    async def _cancel_backfill(self, command: Command) -> dict[str, Any]:
+        """See `Backfilling.cancel`."""
+        return await self.backfilling.cancel(command.args, command.by, Done(self.store, partial(self._done, command)))
 
     async def _pause(self, command: Command) -> dict[str, Any]:
         """``pipeline``; ``reason``."""

@@ -82,7 +82,7 @@ class Deadlines:
 
     async def judge(self, due: OpenDeadline) -> None:
         """Say whether one deadline was met; a missed one is told in the same transaction."""
-        runs = await self._store.read(partial(queries.runs, pipeline=due.pipeline, limit=RUNS))
+        runs = await self._store.read(partial(queries.runs, pipeline=due.pipeline, limit=RUNS, backfills=False))
         lateness = judged(due, runs, self._clock.now())
         if lateness is Lateness.AHEAD:
             return

@@ -86,4 +86,5 @@ async def _keep_time(engine: Engine, *, schedule: bool) -> None:
             group.start_soon(engine.inference.run)
             group.start_soon(engine.triggers.run)
             group.start_soon(engine.owing.run)
+            group.start_soon(engine.backfills.run)
             group.start_soon(retention.run, engine.store, engine.clock, engine.in_force.retention)

@@ -11,6 +11,7 @@ from anyio.abc import TaskGroup
 from stackhub.clock import Clock
 from stackhub.config.read import Configuration
 from stackhub.engine.abreast import Abreast
+from stackhub.engine.backfills import Backfills
 from stackhub.engine.board import Board
 from stackhub.engine.catalog import Catalogue
 from stackhub.engine.commands import Commands
@@ -49,6 +50,7 @@ class Engine:
     watching: Watching
     deadlines: Deadlines
     reminders: Reminders
+    backfills: Backfills
     lanes: Lanes
     catalogue: Catalogue
     tenure: Tenure

@@ -14,7 +14,8 @@ from anyio.abc import TaskGroup
 
 from stackhub.clock import Clock
 from stackhub.contract import Finished, Pending
-from stackhub.decide import create, facets
+from stackhub.decide import backfill, create, facets
+from stackhub.decide.backfill import ended_as
 from stackhub.decide.ends import Rule
 from stackhub.decide.incident import Change
 from stackhub.decide.lasted import lasted
@@ -28,9 +29,11 @@ from stackhub.engine.incidents import Incidents
 from stackhub.engine.owed import Owing
 from stackhub.engine.tenure import Tenure
 from stackhub.errors import LostLane, StaleRun
+from stackhub.model.backfill import backfill_of
 from stackhub.model.pipeline import Pipeline, Told
-from stackhub.model.run import OpenRun, RunState, Trigger
+from stackhub.model.run import OpenRun, Run, RunState, Trigger
 from stackhub.model.step import StepState
+from stackhub.store.backfills import part_ended
 from stackhub.store.lanes import TIME
 from stackhub.store.rows import consumed, happened, landed, node_kept, run_moved, step_moved
 from stackhub.store.store import Store
@@ -82,7 +85,7 @@ class RunKeeper:
 
     async def keep(self, before: OpenRun, decision: Decision, told: Sequence[Item]) -> None:
         """Commit a decision; see `Keeper`. An answer that was paid for is committed even while we are being stopped."""
-        key = f"pipeline:{before.run.pipeline}"
+        key = incident_key(before.run)
         following = self._following(decision)
         async with self._births.turn(*(pipeline.name for pipeline in following)), self._incidents.holding(key):
             transaction = Transaction(lanes=self._lanes(before, decision, told))
@@ -154,11 +157,15 @@ class RunKeeper:
             for m in decision.moments
         ]
         for step, landing in decision.landings:
-            ops += [landed(step.instance, landing, run.id, now), consumed(run.pipeline, step, landing)]
-            ops.append(own(run.pipeline, step.instance, landing, run.id))
+            ops.append(landed(step.instance, landing, run.id, now))
+            if not backfill_of(run):  # else it would keep the next run of the pipeline from what it waits for
+                ops.append(consumed(run.pipeline, step, landing))
+                ops.append(own(run.pipeline, step.instance, landing, run.id))
         ops += node_rows(before, told)
-        if before.run.started_at is None:
+        if before.run.started_at is None and not backfill_of(run):
             ops += put_off(run, before.pipeline)
+        if decision.ended and backfill_of(run):
+            ops.append(part_ended(backfill_of(run), int(run.origin["part"]), ended_as(run.state), run.id))
         return ops
 
     def _consequence(self, key: str, before: OpenRun, decision: Decision, transaction: Transaction) -> Change | None:
@@ -169,7 +176,8 @@ class RunKeeper:
         again = found and not any(step.lost_sight for step in after.steps.values())
         if decision.ended and run.state is RunState.SUCCEEDED:  # also one that was asked to end, and was quicker
             seen = [Told.STALLED] if again else []
-            kinds = seen if create.is_part(run) else self._incidents.covered(key, run.interval.end)
+            told_elsewhere = create.is_part(run) or backfill_of(run)  # a backfill ends when all of it is done
+            kinds = seen if told_elsewhere else self._incidents.covered(key, run.interval.end)
             return self._incidents.cease(key, kinds, transaction, f"run {run.id} succeeded")
         if run.cancel_at is not None:
             over = again or (decision.ended and any(step.lost_sight for step in after.steps.values()))
@@ -178,14 +186,17 @@ class RunKeeper:
             )
         if decision.ended and run.state is RunState.PARTIAL:
             facet = facets.part(after, now, contact=self._around.contact)
+            facet = backfill.told(facet, backfill_of(run), run.pipeline) if backfill_of(run) else facet
             return self._incidents.observe(key, facet, transaction, pipeline=run.pipeline)
         if decision.newly(StepState.FAILED):
-            following = self._around.following(run.pipeline)
+            following = self._around.following(run.pipeline) if not backfill_of(run) else None
             facet = facets.failed(after, now, following=following, contact=self._around.contact)
+            facet = backfill.told(facet, backfill_of(run), run.pipeline) if backfill_of(run) else facet
             return self._incidents.observe(key, facet, transaction, pipeline=run.pipeline)
         lost = [step for step in decision.changed if step.lost_sight and not before.steps[step.task].lost_sight]
         if lost:
             facet = facets.stalled(after, lost[0], now, contact=self._around.contact)
+            facet = backfill.told(facet, backfill_of(run), run.pipeline) if backfill_of(run) else facet
             return self._incidents.observe(key, facet, transaction, pipeline=run.pipeline)
         if again:
             return self._incidents.cease(key, [Told.STALLED], transaction, f"{found[0].task} is seen again")
@@ -194,7 +205,7 @@ class RunKeeper:
     def _following(self, decision: Decision) -> Sequence[Pipeline]:
         """Return the pipelines that this decision starts."""
         run = decision.open.run
-        if not decision.ended or run.state is not RunState.SUCCEEDED or create.is_part(run):
+        if not decision.ended or run.state is not RunState.SUCCEEDED or create.is_part(run) or backfill_of(run):
             return []
         return self._around.downstream(run.pipeline)
 
@@ -210,6 +221,11 @@ class RunKeeper:
         )
         transaction.add(*ops)
         return made
+
+
+def incident_key(run: Run) -> str:
+    """Name the incident that is about a run: its pipeline's, or its backfill's."""
+    return f"backfill:{backfill_of(run)}" if backfill_of(run) else f"pipeline:{run.pipeline}"
 
 
 def node_rows(before: OpenRun, told: Sequence[Item]) -> list[Op]:

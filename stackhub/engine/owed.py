@@ -27,6 +27,7 @@ from stackhub.engine.inference import Inference
 from stackhub.engine.inforce import InForce
 from stackhub.engine.tenure import Tenure
 from stackhub.errors import LostLane, StaleRun
+from stackhub.model.backfill import backfill_of
 from stackhub.model.pipeline import Pipeline
 from stackhub.model.run import OpenRun, Trigger
 from stackhub.store import debts, queries
@@ -74,6 +75,8 @@ class Owing:
 
     async def after(self, before: OpenRun, decision: Decision, told: Sequence[Item]) -> list[Debt]:
         """Return the debts that a decision changes, as they will be; for `rows`, and `committed` afterwards."""
+        if backfill_of(before.run):  # what it builds is of another time, and its interval is done or is not
+            return []
         touched = [step for step in decision.changed if step.without or step.ended_at is not None]
         pipeline = before.run.pipeline
         if not touched or not (self.of(pipeline) or any(step.without for step in touched)):
@@ -186,7 +189,7 @@ class Owing:
         key = f"{PIPELINE}{name}"
         async with self.births.turn(name), self.incidents.holding(key):
             nodes = owed.payable(self.of(name))
-            if self.board.runs(name) or not nodes:
+            if any(not backfill_of(other.run) for other in self.board.runs(name)) or not nodes:
                 return
             mine = owed.covered(self.of(name), nodes)
             whole = len(mine) == len(self.of(name))

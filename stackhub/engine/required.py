@@ -15,7 +15,8 @@ from stackhub.engine.board import Board
 from stackhub.engine.incidents import Incidents
 from stackhub.engine.inforce import InForce
 from stackhub.engine.tenure import Tenure
-from stackhub.engine.triggers import BESIDE, Beginning
+from stackhub.engine.triggers import Beginning
+from stackhub.model.backfill import backfill_of
 from stackhub.model.pipeline import Pipeline
 from stackhub.model.run import OpenRun, Trigger
 from stackhub.store import watermarks
@@ -69,7 +70,7 @@ class Required:
         await self.beginning.kept(Transaction(lanes=self.tenure.under(TIME)).add(*ops))
 
     async def _begin(self, pipeline: Pipeline, one: Waiting, marks: Sequence[Mark], why: str) -> None:
-        going = [found.run for found in self.board.runs(pipeline.name) if found.run.trigger.value not in BESIDE]
+        going = [found.run for found in self.board.runs(pipeline.name) if not backfill_of(found.run)]
         met = clash(pipeline.overlap, going)
         if met.meeting is Meeting.SKIP:
             await self._commit(one.decided("skip", met.reason))

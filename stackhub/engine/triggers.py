@@ -21,6 +21,7 @@ from stackhub.engine.board import Board
 from stackhub.engine.inforce import InForce
 from stackhub.engine.tenure import Tenure
 from stackhub.errors import LostLane, StaleRun
+from stackhub.model.backfill import backfill_of
 from stackhub.model.codec import load
 from stackhub.model.pipeline import Landed, Pipeline
 from stackhub.model.run import OpenRun, Run, Trigger
@@ -31,7 +32,6 @@ from stackhub.store.transaction import Op, Transaction
 
 log = structlog.get_logger()
 LOOK: Final = 5.0  # seconds, at most, between looks
-BESIDE: Final = frozenset({"backfill"})  # triggers whose runs keep no other from beginning
 
 
 @dataclass(slots=True, kw_only=True)
@@ -148,7 +148,7 @@ def standing(
     that, the run is going.
     """
     going = {
-        name: [run for run in (load(Run, data) for data in found) if run.trigger.value not in BESIDE]
+        name: [run for run in (load(Run, data) for data in found) if not backfill_of(run)]
         for name, found in watermarks.open_runs(connection, pipelines).items()
     }
     return watermarks.marks(connection), going

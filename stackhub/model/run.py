@@ -55,6 +55,7 @@ class Trigger(StrEnum):
     WEBHOOK = "webhook"
     RETRY = "retry"
     OWED = "owed"  # what an earlier run has left, now that its inputs have landed
+    BACKFILL = "backfill"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,9 +59,15 @@ def run(connection: sa.Connection, run_id: str) -> OpenRun | None:
 
 
 def runs(
-    connection: sa.Connection, *, pipeline: str = "", state: str = "", limit: int = 50, before: str = ""
+    connection: sa.Connection,
+    *,
+    pipeline: str = "",
+    state: str = "",
+    limit: int = 50,
+    before: str = "",
+    backfills: bool = True,
 ) -> list[Run]:
-    """Return runs, newest first."""
+    """Return runs, newest first; those of backfills too, unless that is not wanted."""
     query = sa.select(t.run.c.data).order_by(t.run.c.id.desc()).limit(limit)
     if pipeline:
         query = query.where(t.run.c.pipeline == pipeline)
@@ -69,6 +75,8 @@ def runs(
         query = query.where(t.run.c.state == state)
     if before:
         query = query.where(t.run.c.id < before)
+    if not backfills:
+        query = query.where(t.run.c.backfill == "")
     return [load(Run, row.data) for row in connection.execute(query)]
 
 
@@ -138,8 +146,8 @@ def pipelines(connection: sa.Connection) -> dict[str, Known]:
 
 
 def last_run(connection: sa.Connection, pipeline: str) -> Run | None:
-    """Return the newest run of a pipeline."""
-    found = runs(connection, pipeline=pipeline, limit=1)
+    """Return the newest run of a pipeline that is no backfill's."""
+    found = runs(connection, pipeline=pipeline, limit=1, backfills=False)
     return found[0] if found else None
 
 

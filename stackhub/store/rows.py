@@ -4,6 +4,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
+from stackhub.model.backfill import backfill_of
 from stackhub.model.codec import dump, legible
 from stackhub.model.incident import Incident
 from stackhub.model.landing import Landing
@@ -41,6 +42,7 @@ def run_made(made: OpenRun) -> list[Op]:
         "created_at": micros(run.created_at),
         "ended_at": maybe_micros(run.ended_at),
         "retry_of": run.retry_of,
+        "backfill": backfill_of(run),
         "data": dump(run),
     }
     return [kept, Op(tx.RUN, row), *(Op(tx.STEP, _step(step)) for step in made.steps.values())]

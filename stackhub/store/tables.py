@@ -146,8 +146,10 @@ run = sa.Table(
     _time("created_at"),
     _time("ended_at", null=True),
     _text("retry_of"),
+    _text("backfill"),
     _text("data"),
 )
+run_of_backfill = _partial("run_of_backfill", run.c.backfill, where="backfill <> ''")
 run_open = _partial("run_open", run.c.pipeline, where="state IN ('queued', 'running')")
 run_of_pipeline = sa.Index("run_of_pipeline", run.c.pipeline, run.c.id)
 run_ended = _partial("run_ended", run.c.ended_at, where="ended_at IS NOT NULL")
@@ -218,6 +220,29 @@ watermark_of = sa.Index("watermark_of", watermark.c.instance, watermark.c.connec
 hook = sa.Table("hook", metadata, _text("pipeline", key=True), _id(), _text("run"), _time("at"))
 duration = sa.Table(  # how long work took, the newest last: bounded, see `decide.history`
     "duration", metadata, _text("instance", key=True), _text("key", key=True), _time("ended_at"), _text("data")
+backfill = sa.Table(
+    "backfill",
+    metadata,
+    _id(),
+    _text("key"),
+    _text("pipeline"),
+    _text("state"),
+    _count("version"),
+    _time("created_at"),
+    _time("ended_at", null=True),
+    _text("data"),
+)
+backfill_key = sa.Index("backfill_key", backfill.c.key, unique=True)
+backfill_open = _partial("backfill_open", backfill.c.id, where="state IN ('running', 'cancelling')")
+backfill_part = sa.Table(
+    "backfill_part",
+    metadata,
+    _text("backfill", key=True),
+    _count("seq", key=True),
+    _time("start_at"),
+    _time("end_at"),
+    _text("state"),
+    _text("run", null=True),
 )
 event = sa.Table(
     "event",

@@ -100,6 +100,10 @@ RUN_MOVED: Final = _update(t.run, ("id", "version"), ("state", "version", "ended
 TURN: Final = _update(t.pipeline, ("name", "turn"), ("turn",))
 INCIDENT_MOVED: Final = _update(t.incident, ("id", "version"), ("version", "resolved_at", "data"))
 INCIDENT_OPENED: Final = _insert(t.incident)
+BACKFILL: Final = _insert(t.backfill)
+BACKFILL_MOVED: Final = _update(t.backfill, ("id", "version"), ("state", "version", "ended_at", "data"))
+PART: Final = _insert(t.backfill_part)
+PART_BEGUN: Final = _update(t.backfill_part, ("backfill", "seq", "state"), ("state", "run"))
 TICK: Final = _insert(t.tick)
 HOOK: Final = _insert(t.hook)
 TICK_DECIDED: Final = _update(t.tick, ("pipeline", "spec", "at", "verdict"), ("verdict", "reason", "run"))
@@ -129,6 +133,9 @@ MARK_OWN: Final = _text(  # what a run of the pipeline itself has brought in is 
     " WHERE pipeline = :pipeline AND instance = :instance AND connection = :connection AND ended_at < :ended_at"
 )
 DURATION: Final = _upsert(t.duration, ("instance", "key"))
+PART_ENDED: Final = _update(
+    t.backfill_part, ("backfill", "seq"), ("state", "run"), exactly=False
+)  # it may be forgotten
 EVENT: Final = _insert(t.event, None)
 SCHEDULE_MOVED: Final = _update(t.schedule, ("pipeline", "spec"), ("next_at",), exactly=False)
 DEADLINE: Final = _keep_first(t.deadline, ("id",))

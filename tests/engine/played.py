@@ -178,6 +178,7 @@ def connectors(world) -> dict[str, Connector]:
     extract, other = Role.EXTRACT, Role.OTHER
     tap = {
         "sync": operation(StartIs.JOINABLE, extract),
+        "anew": operation(StartIs.JOINABLE, extract, reloads=True),
         "endless": operation(StartIs.JOINABLE, extract, cancellable=False),
         "marked": operation(StartIs.MARKED, other),
         "blind": operation(StartIs.BLIND, other),

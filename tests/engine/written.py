@@ -66,6 +66,7 @@ def operation(
     cancellable: bool = True,
     settle: timedelta = timedelta(seconds=10),
     call_timeout: timedelta = timedelta(seconds=5),
+    reloads: bool = False,
 ) -> Operation:
     return Operation(
         options=options,
@@ -75,6 +76,7 @@ def operation(
         call_timeout=call_timeout,
         role=role,
         cancellable=cancellable,
+        reloads=reloads,
     )
 
 

@@ -104,6 +104,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("ended_at", sa.BigInteger, nullable=True),
         sa.Column("retry_of", sa.Text, nullable=False),
+        sa.Column("backfill", sa.Text, nullable=False),
         sa.Column("data", sa.Text, nullable=False),
     )
     op.create_index("run_ended", "run", ["ended_at"], **_where("ended_at IS NOT NULL"))
@@ -210,6 +211,29 @@ def upgrade() -> None:
         sa.Column("data", sa.Text, nullable=False),
     )
     op.create_index("incident_open", "incident", ["key"], unique=True, **_where("resolved_at IS NULL"))
+    op.create_index("run_of_backfill", "run", ["backfill"], **_where("backfill <> ''"))
+    op.create_table(
+        "backfill",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("key", sa.Text, nullable=False),
+        sa.Column("pipeline", sa.Text, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("ended_at", sa.BigInteger, nullable=True),
+        sa.Column("data", sa.Text, nullable=False),
+    )
+    op.create_index("backfill_key", "backfill", ["key"], unique=True)
+    op.create_index("backfill_open", "backfill", ["id"], **_where("state IN ('running', 'cancelling')"))
+    op.create_table(
+        "backfill_part",
+        sa.Column("backfill", sa.Text, primary_key=True),
+        sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("start_at", sa.BigInteger, nullable=False),
+        sa.Column("end_at", sa.BigInteger, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("run", sa.Text, nullable=True),
+    )
     op.create_table(
         "outbox",
         sa.Column("id", sa.Text, primary_key=True),

@@ -1,0 +1,249 @@
+"""What people ask of backfills: to begin one, to go on with it, to cancel it. Each is one transaction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from hashlib import sha256
+from typing import Any
+
+from stackhub.clock import Clock
+from stackhub.decide import backfill as decide
+from stackhub.decide import create
+from stackhub.decide.stretch import bound, by_distance, by_schedule, check_stretch
+from stackhub.engine.backfills import Backfills
+from stackhub.engine.scheduler import Scheduler
+from stackhub.engine.work import Work
+from stackhub.errors import Refused, StaleRun
+from stackhub.model.backfill import GOING, RESYNC, Backfill, BackfillState, Part, backfill_of
+from stackhub.model.codec import dump
+from stackhub.model.pipeline import Pipeline, Schedule
+from stackhub.model.run import Interval
+from stackhub.model.words import say
+from stackhub.store import backfills as rows
+from stackhub.store.configure import Scheduled
+from stackhub.store.rows import happened
+from stackhub.store.store import Store
+from stackhub.store.transaction import Op, Transaction
+
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a request comes to."""
+
+    backfill: Backfill
+    key: str
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backfilling:
+    """Obeys."""
+
+    store: Store
+    backfills: Backfills
+    scheduler: Scheduler
+    work: Work
+    clock: Clock
+
+    async def ask(self, command_id: str, args: Mapping[str, Any], by: str, done: "Done") -> dict[str, Any]:
+        """Begin a backfill, or go on with the one that was asked for in the same words.
+
+        ``pipeline``, ``from``, ``to``; ``every``: seconds, or ``schedule``: which of several, from 1; ``newest_first``,
+        ``parallel``, ``keep_going``, ``resync_first``, ``extracts``, ``only``, ``with``; ``again``: also what is done.
+
+        Raises:
+            Refused: it makes no sense.
+        """
+        plan = self.planned(command_id, args, by)
+        known = await self.store.read(partial(rows.by_key, key=plan.key))
+        if known is None:
+            line = happened(
+                self.clock.now(),
+                "backfill_running",
+                pipeline=plan.backfill.pipeline,
+                text=f"backfill {command_id}: {len(plan.parts)} intervals, {plan.backfill.how}, asked for by {by}",
+            )
+            ops = [*rows.made(plan.backfill, plan.key, plan.parts), line]
+            result = await done(_result(plan.backfill, plan.parts), ops)
+        else:
+            result = await self._resumed(known, plan.backfill, args, done)
+        self.backfills.bell.ring()
+        return result
+
+    async def _resumed(
+        self, known: Backfill, wanted: Backfill, args: Mapping[str, Any], done: "Done"
+    ) -> dict[str, Any]:
+        async with self.backfills.births.turn(known.pipeline):
+            newest = await self.store.read(partial(rows.backfill, backfill_id=known.id))
+            known = known if newest is None else newest
+            parts = await self.store.read(partial(rows.parts, backfill_id=known.id))
+            mine = [one.run for one in self.backfills.board.runs(known.pipeline) if backfill_of(one.run) == known.id]
+            open_parts = frozenset(int(run.origin.get("part", -1)) for run in mine)
+            left = decide.again(parts, open_parts, everything=bool(args.get("again")))
+            if known.state is BackfillState.CANCELLING:
+                raise Refused(f"backfill {known.id} is being cancelled: ask again when its runs have ended")
+            if known.state is BackfillState.SUCCEEDED and not left:
+                return await done({**_result(known, parts), "already": True}, [])
+            after = replace(
+                known,
+                state=BackfillState.RUNNING,
+                version=known.version + 1,
+                ended_at=None,
+                reason="",
+                parallel=wanted.parallel,
+                newest_first=wanted.newest_first,
+                keep_going=wanted.keep_going,
+            )
+            was = {part.seq: part.state for part in parts}
+            ops = [rows.moved(after, known.version), *(rows.part_moved(known.id, one, was[one.seq]) for one in left)]
+            again = {part.seq: part for part in left}
+            now = [again.get(part.seq, part) for part in parts]
+            already = {"already": True} if known.state in GOING and not left else {}
+            return await done({**_result(after, now), **already}, ops)
+
+    async def cancel(self, args: Mapping[str, Any], by: str, done: "Done") -> dict[str, Any]:
+        """Cancel: ``backfill``; ``reason``. What is running is asked to end, what waits does not begin."""
+        named = str(args["backfill"])
+        found = await self.store.read(partial(rows.backfill, backfill_id=named))
+        if found is None:
+            raise Refused(f"no backfill {named!r}")
+        async with self.backfills.births.turn(found.pipeline):  # it goes on meanwhile: as it is by now
+            newest = await self.store.read(partial(rows.backfill, backfill_id=named))
+            known = found if newest is None else newest
+            if known.state not in GOING:
+                raise Refused(f"backfill {known.id} is {known.state} already")
+            reason = f"cancelled: {args.get('reason') or f'asked for by {by}'}"
+            after = replace(known, state=BackfillState.CANCELLING, version=known.version + 1, reason=reason)
+            result = await done({"backfill": known.id, "state": after.state.value}, [rows.moved(after, known.version)])
+        self.backfills.bell.ring()
+        return result
+
+    def planned(self, command_id: str, args: Mapping[str, Any], by: str) -> Plan:
+        """Turn a request into a backfill and its intervals. Raises `Refused`."""
+        in_force = self.backfills.in_force
+        name = str(args["pipeline"])
+        known = in_force.active(name)
+        if known is None:
+            names = sorted(one for one, found in in_force.known.items() if not found.retired)
+            raise Refused(f"no pipeline {name!r}; there are: {', '.join(names) or 'none'}")
+        if args.get("with"):
+            self.work.check(create.with_options(known.pipeline, args["with"]), args["with"])
+        return planned(
+            known.pipeline,
+            self.scheduler.schedules(name),
+            args,
+            timezone=in_force.configuration.hub.timezone,
+            reloads=self.backfills.reloads(known.pipeline),
+            now=self.clock.now(),
+            backfill_id=command_id,
+            by=by,
+        )
+
+
+class Done:
+    """Commits what a request comes to, together with the record that it was obeyed."""
+
+    def __init__(self, store: Store, record: Any) -> None:
+        self._store, self._record = store, record
+
+    async def __call__(self, result: dict[str, Any], ops: Sequence[Op]) -> dict[str, Any]:
+        """Commit. Raises `Refused` where something had moved meanwhile."""
+        try:
+            await self._store.apply(Transaction().add(*ops, self._record(result=result)))
+        except StaleRun as err:
+            raise Refused(f"the backfill has moved on meanwhile: ask again ({err})") from err
+        return {**result, "committed": True}
+
+
+def planned(
+    pipeline: Pipeline,
+    schedules: Sequence[Scheduled],
+    args: Mapping[str, Any],
+    *,
+    timezone: str,
+    reloads: Mapping[str, str],
+    now: datetime,
+    backfill_id: str,
+    by: str,
+) -> Plan:
+    """Turn a request into a backfill and its intervals.
+
+    Raises:
+        Refused: it makes no sense, and why.
+    """
+    chosen = _schedule(pipeline, args)
+    zone = chosen.timezone if chosen else pipeline.schedules[0].timezone if pipeline.schedules else timezone
+    start, end = bound(str(args["from"]), zone, "--from"), bound(str(args["to"]), zone, "--to")
+    check_stretch(start, end, now)
+    if chosen is not None:
+        dumped = dump(chosen)
+        anchor = next((one.anchor for one in schedules if one.spec == dumped), now)
+        intervals = by_schedule(chosen, anchor, pipeline.calendars, start, end, now)
+        how = f"as scheduled: {_line(chosen)}"
+        if not intervals:
+            raise Refused(
+                f"no interval of the schedule ({_line(chosen)}) begins there and is over by now: give --every"
+            )
+    else:
+        every = timedelta(seconds=float(args["every"])) if args.get("every") else DAY
+        intervals = by_distance(start, min(end, now), every, zone)
+        how = f"every {say(every)}"
+    only = tuple(args.get("only") or ())
+    backfill = Backfill(
+        id=backfill_id,
+        pipeline=pipeline.name,
+        start=start,
+        end=end,
+        how=how,
+        parallel=int(args.get("parallel") or 1),
+        newest_first=bool(args.get("newest_first")),
+        keep_going=bool(args.get("keep_going")),
+        resync_first=bool(args.get("resync_first")),
+        extracts=bool(args.get("extracts")),
+        only=only,
+        options=args.get("with") or {},
+        by=by,
+        created_at=now,
+    )
+    create.only(pipeline, only)
+    decide.check_work(pipeline, backfill)
+    parts = [Part(seq=seq, interval=one) for seq, one in enumerate(intervals, start=1)]
+    if backfill.resync_first:
+        decide.resynced(pipeline, reloads)
+        parts.insert(0, Part(seq=RESYNC, interval=Interval(start=intervals[0].start, end=intervals[-1].end)))
+    meant = [pipeline.name, how, start, end, only, backfill.options, backfill.resync_first, backfill.extracts]
+    key = sha256(dump(meant).encode()).hexdigest()[:32]
+    return Plan(backfill=backfill, key=key, parts=tuple(parts))
+
+
+def _schedule(pipeline: Pipeline, args: Mapping[str, Any]) -> Schedule | None:
+    """Return the schedule whose ticks cut the stretch; None where a distance does."""
+    number = args.get("schedule")
+    if args.get("every"):
+        if number:
+            raise Refused("--every and --schedule: give one")
+        return None
+    many = len(pipeline.schedules)
+    if number is not None:
+        if not 1 <= int(number) <= many:
+            raise Refused(f"--schedule {number}: {pipeline.name} has {many} schedules, counted from 1")
+        return pipeline.schedules[int(number) - 1]
+    if many > 1:
+        listed = "; ".join(f"{at} is {_line(one)}" for at, one in enumerate(pipeline.schedules, start=1))
+        raise Refused(f"{pipeline.name} has {many} schedules: choose with --schedule ({listed}), or give --every")
+    return pipeline.schedules[0] if many else None
+
+
+def _line(schedule: Schedule) -> str:
+    if schedule.every is not None:
+        return f"every {say(schedule.every)}"
+    return f"cron {schedule.cron} ({schedule.timezone})"
+
+
+def _result(backfill: Backfill, parts: Sequence[Part]) -> dict[str, Any]:
+    states = [part.state.value for part in parts]
+    counted = {state: states.count(state) for state in dict.fromkeys(states)}
+    return {"backfill": backfill.id, "state": backfill.state.value, "intervals": len(parts), "by_state": counted}

@@ -1,0 +1,360 @@
+"""Backfills: a run for each interval, whatever else goes on and whatever dies when."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+import sqlalchemy as sa
+from engine.far_end import FAILED
+from engine.house import House
+from engine.lives import every_death
+
+from stackhub.errors import Refused
+from stackhub.store import backfills as rows
+from stackhub.store import queries
+from stackhub.store import tables as t
+
+SHOP = """
+pipeline: shop
+{top}
+defaults: {{retries: {{attempts: 1}}}}
+tasks:
+  orders: {{uses: tap.sync, with: {{connection: orders}}}}
+  marts: {{uses: mill.build, with: {{select: "{{{{ interval.start_date }}}}"}}}}
+"""
+AFTER = "pipeline: after\ntriggers: [{pipeline: shop}]\ntasks: {x: {uses: mill.build}}\n"
+THREE = {"pipeline": "shop", "from": "2026-10-01", "to": "2026-10-04", "every": 86400}
+
+
+def shop(house, top="", **settings):
+    house.scheduled = True
+    house.instances("tap", "bell").write("mill.env", "".join(f"MILL_{k.upper()}={v}\n" for k, v in settings.items()))
+    return house.pipeline(SHOP.format(top=top))
+
+
+def day(number, month=10, hour=0):
+    return datetime(2026, month, number, hour, tzinfo=UTC)
+
+
+async def ask(hub, **more):
+    return await hub.submit("backfill", **{**THREE, **more})
+
+
+async def one(hub, backfill):
+    return await hub.store.read(lambda connection: rows.backfill(connection, backfill))
+
+
+async def states(hub, backfill):
+    return [part.state.value for part in await hub.store.read(lambda connection: rows.parts(connection, backfill))]
+
+
+async def over(hub, backfill, **more):
+    """Wait until a backfill has ended; return how."""
+
+    async def ended():
+        found = await one(hub, backfill)
+        hub.engine.backfills.bell.ring()
+        return found.ended_at is not None and found
+
+    found = await hub.until(ended, **more)
+    await hub.rest()
+    return found.state.value
+
+
+async def test_each_interval_is_a_run_oldest_first_one_after_the_other(house):
+    async with shop(house).hub() as hub:
+        asked = await ask(hub)
+        assert (asked["intervals"], asked["state"]) == (3, "running")
+        assert await over(hub, asked["backfill"]) == "succeeded"
+        runs = (await hub.runs())[::-1]
+        assert await states(hub, asked["backfill"]) == ["succeeded"] * 3
+    assert [run.trigger for run in runs] == ["backfill"] * 3
+    assert [(run.interval.start, run.interval.end) for run in runs] == [(day(n), day(n + 1)) for n in (1, 2, 3)]
+    assert [job.what for job in house["mill"].jobs] == ["2026-10-01", "2026-10-02", "2026-10-03"]
+    assert all(before.ended_at <= after.started_at for before, after in pairwise(runs))
+    assert runs[1].reason == f"backfill {asked['backfill']}: interval 2 of 3"
+
+
+async def test_the_newest_first_and_several_at_once(house):
+    house["mill"].hold = True
+    async with shop(house, max_active=5).hub() as hub:
+        asked = await ask(hub, newest_first=True, parallel=2)
+        await hub.until(lambda: len(house["mill"].running()) == 2)
+        await hub.rest()
+        assert sorted(job.what for job in house["mill"].jobs) == ["2026-10-02", "2026-10-03"]
+        house["mill"].hold = False
+        assert await over(hub, asked["backfill"]) == "succeeded"
+    assert house["mill"].jobs[2].what == "2026-10-01"
+
+
+async def test_extracts_are_skipped_unless_they_are_asked_for(house):
+    async with shop(house).hub() as hub:
+        asked = await ask(hub)
+        await over(hub, asked["backfill"])
+        run = await hub.run((await hub.runs())[0].id)
+        assert (run.steps["orders"].state, house["tap"].count("start")) == ("skipped", 0)
+        assert run.steps["orders"].note.startswith("skipped: a backfill loads nothing")
+        again = await ask(hub, extracts=True)
+        await over(hub, again["backfill"])
+    assert house["tap"].count("start") == 3
+
+
+async def test_everything_is_loaded_anew_once_before(house):
+    async with shop(house).hub() as hub:
+        asked = await ask(hub, resync_first=True)
+        await over(hub, asked["backfill"])
+        first, *others = (await hub.runs())[::-1]
+        loaded = await hub.run(first.id)
+        consumed = await hub.store.read(lambda c: c.scalar(sa.select(sa.func.count()).select_from(t.consumed)))
+        landings = await hub.store.read(lambda c: c.scalar(sa.select(sa.func.count()).select_from(t.landing)))
+    assert {name: task.operation for name, task in [(x.name, x) for x in loaded.pipeline.tasks]} == {"orders": "anew"}
+    assert (first.interval.start, first.interval.end) == (day(1), day(4))
+    assert len(others) == 3
+    assert all(run.started_at >= first.ended_at for run in others)
+    assert [(call.verb, call.what) for call in house["tap"].calls if call.verb == "start"] == [("start", "orders")]
+    assert (landings, consumed) == (1, 0)  # a landing like any other, but nobody's watermark
+
+
+async def test_what_has_failed_stops_it_opens_one_incident_and_the_same_command_goes_on(house):
+    house["mill"].outcomes["2026-10-02"].append(FAILED)
+    async with shop(house).hub() as hub:
+        asked = await ask(hub)
+        assert await over(hub, asked["backfill"]) == "failed"
+        assert await states(hub, asked["backfill"]) == ["succeeded", "failed", "waiting"]
+        (incident,) = await hub.incidents()
+        assert incident.key == f"backfill:{asked['backfill']}"
+        await hub.told()
+        assert [title for part, event, title in house["bell"].order if part == "root"] == [
+            "backfill of shop failed: marts"
+        ]
+        found = await one(hub, asked["backfill"])
+        assert found.reason == "1 failed, 1 of 3 intervals are done; the same command goes on"
+        again = await ask(hub, parallel=2)
+        assert (again["backfill"], again["by_state"]) == (asked["backfill"], {"succeeded": 1, "waiting": 2})
+        assert await over(hub, asked["backfill"]) == "succeeded"
+        (incident,) = await hub.incidents()
+        assert incident.resolution == f"backfill {asked['backfill']}: every interval is done"
+        assert (await ask(hub))["already"] is True
+        assert (await ask(hub, again=True))["by_state"] == {"waiting": 3}
+        assert await over(hub, asked["backfill"]) == "succeeded"
+    assert [job.what[-2:] for job in house["mill"].jobs] == ["01", "02", "02", "03", "01", "02", "03"]
+
+
+async def test_it_may_keep_going_and_a_retry_completes_it(house):
+    house["mill"].outcomes["2026-10-01"].append(FAILED)
+    async with shop(house).hub() as hub:
+        asked = await ask(hub, keep_going=True)
+        assert await over(hub, asked["backfill"]) == "failed"
+        assert await states(hub, asked["backfill"]) == ["failed", "succeeded", "succeeded"]
+        failed = next(run for run in await hub.runs() if run.state == "failed")
+        retry = (await hub.submit("retry", run=failed.id))["run"]
+        await hub.ended(retry)
+        await hub.until(lambda: not hub.engine.incidents.open)
+        assert (await one(hub, asked["backfill"])).state == "succeeded"
+
+
+async def test_a_cancelled_one_begins_nothing_more_and_the_same_command_goes_on(house):
+    house["mill"].hold = True
+    async with shop(house).hub() as hub:
+        asked = await ask(hub)
+        await hub.until(house["mill"].running)
+        cancelled = await hub.submit("cancel_backfill", backfill=asked["backfill"], reason="wrong month")
+        assert cancelled == {"backfill": asked["backfill"], "state": "cancelling"}
+        with pytest.raises(Refused, match="is being cancelled"):
+            await ask(hub)
+        assert await over(hub, asked["backfill"]) == "cancelled"
+        assert (await one(hub, asked["backfill"])).reason == "cancelled: wrong month"
+        assert await states(hub, asked["backfill"]) == ["cancelled", "waiting", "waiting"]
+        assert await hub.incidents() == []
+        with pytest.raises(Refused, match="is cancelled already"):
+            await hub.submit("cancel_backfill", backfill=asked["backfill"])
+        house["mill"].hold = False
+        await ask(hub)
+        assert await over(hub, asked["backfill"]) == "succeeded"
+
+
+async def test_it_has_no_deadline_starts_nobody_and_says_nothing_of_the_pipeline(house):
+    house.pipeline(AFTER)
+    house["mill"].outcomes["2026-11-02"].append(FAILED)
+    async with shop(house, "sla: {max_duration: 1h}").hub() as hub:
+        by_hand = await hub.trigger("shop")
+        await hub.ended(by_hand)
+        asked = await ask(hub)
+        assert await over(hub, asked["backfill"]) == "succeeded"
+        deadlines = await hub.store.read(lambda c: c.execute(sa.select(t.deadline.c.run)).scalars().all())
+        assert deadlines == [by_hand]
+        assert set(hub.engine.incidents.open) == {"pipeline:shop"}  # a success for another time ends nothing here
+        assert await hub.runs("after") == []
+        last = await hub.store.read(lambda connection: queries.last_run(connection, pipeline="shop"))
+        assert last.id == by_hand
+
+
+async def test_a_ticks_run_begins_beside_it_and_goes_before_the_next_interval(house):
+    house["mill"].hold = True
+    async with shop(house, "schedule: {cron: '0 * * * *'}", max_active=1).hub() as hub:
+        asked = await ask(hub)
+        await hub.until(house["mill"].running)
+        await hub.reach(day(2, 11, 13))
+        tick = next(run for run in await hub.runs() if run.trigger == "schedule")
+        assert tick.state == "running"
+        await hub.until(lambda: hub.step(tick.id, "orders").state == "succeeded")
+        house["mill"].end("2026-10-01")
+        await hub.until(lambda: len(house["mill"].jobs) == 2)
+        assert house["mill"].jobs[1].what == "2026-11-02"  # the tick's: the second interval waits
+        await hub.rest()
+        assert await states(hub, asked["backfill"]) == ["succeeded", "waiting", "waiting"]
+        house["mill"].hold = False
+        assert await over(hub, asked["backfill"]) == "succeeded"
+        seen = (await hub.run(tick.id)).run
+        runs = sorted((run for run in await hub.runs() if run.trigger == "backfill"), key=lambda run: run.id)
+    assert runs[1].created_at >= seen.ended_at
+
+
+async def test_its_steps_come_after_all_others_of_a_lane_and_of_a_pipeline(house):
+    house["mill"].hold = True
+    other = "pipeline: other\ntasks: {x: {uses: mill.build, with: {select: other}}}\n"
+    async with shop(house.pipeline(other), "max_active: 1", max_active=1).hub() as hub:
+        asked = await ask(hub, parallel=3)
+        await hub.until(house["mill"].running)
+        run = await hub.trigger("other")
+        mine = await hub.trigger("shop")
+        await hub.until(lambda: hub.step(mine, "orders").state == "ready" and hub.step(run, "x").state == "ready")
+        for number in range(3):
+            await hub.until(
+                lambda number=number: len(house["mill"].running()) == 1 and len(house["mill"].jobs) > number
+            )
+            house["mill"].end(house["mill"].running()[0].what)
+        house["mill"].hold = False
+        assert await over(hub, asked["backfill"]) == "succeeded"
+    assert {job.what for job in house["mill"].jobs[1:3]} == {"other", "2026-11-02"}
+
+
+async def test_a_pipeline_that_is_gone_ends_it(house):
+    house.pipeline(AFTER.replace("triggers: [{pipeline: shop}]", ""))
+    house["mill"].hold = True
+    async with shop(house).hub() as hub:
+        asked = await ask(hub)
+        await hub.until(house["mill"].running)
+        await hub.engine.apply(house.remove("pipelines/shop.yaml").read())
+        assert await over(hub, asked["backfill"]) == "cancelled"
+        assert (await one(hub, asked["backfill"])).reason == "its pipeline is not configured any more"
+
+
+async def test_what_it_was_asked_for_may_fit_the_pipeline_no_longer(house):
+    house["mill"].hold = True
+    async with shop(house).hub() as hub:
+        asked = await ask(hub, only=["marts"])
+        await hub.until(house["mill"].running)
+        await hub.engine.apply(house.pipeline(SHOP.format(top="").replace("marts", "built")).read())
+        house["mill"].hold = False
+        assert await over(hub, asked["backfill"]) == "failed"
+        assert "no task 'marts'" in (await one(hub, asked["backfill"])).reason
+
+
+async def test_intervals_are_the_schedules_own(house):
+    top = "schedule: {cron: '0 6 * * 1-5', timezone: Europe/Berlin}"
+    async with shop(house, top).hub() as hub:
+        asked = await hub.submit("backfill", pipeline="shop", **{"from": "2026-10-22", "to": "2026-10-28"})
+        await over(hub, asked["backfill"])
+        runs = [run for run in (await hub.runs())[::-1] if run.trigger == "backfill"]
+    assert [(run.interval.start, run.interval.end) for run in runs] == [
+        (day(22, hour=4), day(23, hour=4)),
+        (day(23, hour=4), day(26, hour=5)),  # over the weekend on which the clock is turned
+        (day(26, hour=5), day(27, hour=5)),
+        (day(27, hour=5), day(28, hour=5)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"pipeline": "shup"}, "no pipeline 'shup'; there are: shop"),
+        ({"from": "yesterday"}, "--from 'yesterday' is no time"),
+        ({"to": "2026-10-01"}, "is not before --to"),
+        ({"from": "2027-10-01", "to": "2027-10-04"}, "is yet to come"),
+        ({"every": 0.5}, "--every should be 1s at least"),
+        ({"every": 1}, "more than 10000 intervals"),
+        ({"every": None, "schedule": 2}, "--schedule 2: shop has 0 schedules"),
+        ({"schedule": 1}, "--every and --schedule: give one"),
+        ({"only": ["mart"]}, "no task 'mart'"),
+        ({"with": {"marts": {"selct": "x"}}}, "selct"),
+    ],
+)
+async def test_what_makes_no_sense_is_refused_and_changes_nothing(house, change, text):
+    async with shop(house).hub() as hub:
+        with pytest.raises(Refused, match=text):
+            await ask(hub, **change)
+        assert await hub.store.read(rows.backfills) == []
+
+
+async def test_extracts_alone_are_nothing_to_backfill_and_not_every_one_can_load_anew(house):
+    only = "pipeline: shop\ntasks: {orders: {uses: tap.sync, with: {connection: orders}}}\n"
+    house.scheduled = True
+    async with house.instances("tap", "mill").pipeline(only).hub() as hub:
+        with pytest.raises(Refused, match="only extracts"):
+            await ask(hub)
+        await over(hub, (await ask(hub, extracts=True))["backfill"])
+        await hub.engine.apply(house.pipeline("pipeline: shop\ntasks: {m: {uses: mill.build}}\n").read())
+        with pytest.raises(Refused, match="no extract that can load everything anew"):
+            await ask(hub, resync_first=True)
+
+
+async def test_what_is_left_of_it_is_forgotten_with_its_runs(house):
+    from stackhub.engine import retention
+
+    async with shop(house).hub() as hub:
+        asked = await ask(hub)
+        await over(hub, asked["backfill"])
+        await retention.sweep(hub.store, hub.house.clock.now() + timedelta(days=1))
+        assert await one(hub, asked["backfill"]) is None
+        assert await states(hub, asked["backfill"]) == []
+
+
+async def test_each_interval_is_run_once_whatever_dies_when(tmp_path):
+    def furnish(root):
+        house = shop(House(root))
+        house["mill"].outcomes["2026-10-02"].append(FAILED)
+        return house
+
+    async def a_bad_day(hub):
+        known = await hub.store.read(rows.backfills)
+        asked = known[0].id if known else (await ask(hub))["backfill"]
+        await over(hub, asked, step=timedelta(seconds=1))
+        if "failed" in await states(hub, asked):
+            await ask(hub)
+            await over(hub, asked, step=timedelta(seconds=1))
+        await hub.until(lambda: not hub.engine.incidents.open, step=timedelta(seconds=1))
+
+    async def check(hub):
+        (backfill,) = await hub.store.read(rows.backfills)
+        assert backfill.state == "succeeded"
+        assert [job.what[-2:] for job in hub["mill"].jobs] == ["01", "02", "02", "03"]
+        assert sorted(run.state.value for run in await hub.runs()) == ["failed", *["succeeded"] * 3]
+        (incident,) = await hub.incidents()
+        assert incident.resolved_at is not None
+
+    points = await every_death(tmp_path, furnish, a_bad_day, check, about=("BACKFILL", "PART"))
+    assert any("PART_BEGUN" in point for point in points)
+    assert any("PART_ENDED" in point for point in points)
+
+
+async def test_a_cancel_is_carried_out_whatever_dies_when(tmp_path):
+    def furnish(root):
+        house = shop(House(root))
+        house["mill"].hold = True
+        return house
+
+    async def a_change_of_mind(hub):
+        known = await hub.store.read(rows.backfills)
+        asked = known[0].id if known else (await ask(hub))["backfill"]
+        if (await one(hub, asked)).state == "running":
+            await hub.until(hub["mill"].running, step=timedelta(seconds=1))
+            await hub.submit("cancel_backfill", backfill=asked, reason="enough")
+        await over(hub, asked, step=timedelta(seconds=1))
+
+    async def check(hub):
+        (backfill,) = await hub.store.read(rows.backfills)
+        assert (backfill.state, await states(hub, backfill.id)) == ("cancelled", ["cancelled", "waiting", "waiting"])
+        assert len(hub["mill"].jobs) == 1
+
+    await every_death(tmp_path, furnish, a_change_of_mind, check, about=("BACKFILL", "PART", "cancel"))
