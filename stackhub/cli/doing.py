@@ -97,6 +97,51 @@ def trigger(
     return commands.trigger(where(context), pipeline, only=only, changes=changes, given=given, wait=wait)
 
 
+@command("backfill shop --from 2026-03-01 --to 2026-04-01 --dry-run", RUN)
+def backfill(
+    context: Context,
+    pipeline: Pipeline,
+    *,
+    start: Annotated[str, typer.Option("--from", metavar="DAY", help="A day or a time; in the schedule's zone.")],
+    to: Annotated[str, typer.Option("--to", metavar="DAY", help="As --from; not part of it.")],
+    every: Annotated[str, typer.Option("--every", metavar="1d", help="In place of the schedule's ticks.")] = "",
+    schedule: Annotated[int | None, typer.Option("--schedule", min=1, help="Which one, if there are several.")] = None,
+    newest_first: Annotated[bool, typer.Option("--newest-first", help="Else the oldest interval is first.")] = False,
+    parallel: Annotated[int, typer.Option("--parallel", min=1, max=100, help="Runs at once.")] = 1,
+    keep_going: Annotated[bool, typer.Option("--keep-going", help="Go on although an interval has failed.")] = False,
+    resync_first: Annotated[bool, typer.Option("--resync-first", help="Load everything anew once before.")] = False,
+    extracts: Annotated[bool, typer.Option("--extracts", help="Run extracts in each interval as well.")] = False,
+    only: Only = [],  # noqa: B006 - typer copies it
+    changes: With = [],  # noqa: B006 - as above
+    again: Annotated[bool, typer.Option("--again", help="Do again what is done as well.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the intervals.")] = False,
+    wait: Wait = False,
+    as_json: Json = False,
+) -> int:
+    """Run a pipeline for the past, once for each interval, and print the backfill's id.
+
+    The same command again goes on with what is left; `stackhub backfills` shows how they stand. Runs of schedules go
+    before the next interval. --json is for --dry-run.
+    """
+    from stackhub.cli import backfilling
+
+    args = {
+        "from": start,
+        "to": to,
+        "every": every,
+        "schedule": schedule,
+        "newest_first": newest_first,
+        "parallel": parallel,
+        "keep_going": keep_going,
+        "resync_first": resync_first,
+        "extracts": extracts,
+        "only": only,
+        "with": changes,
+        "again": again,
+    }
+    return backfilling.backfill(where(context), pipeline, args, dry_run=dry_run, wait=wait, as_json=as_json)
+
+
 @command("retry last --wait", RUN)
 def retry(
     context: Context,

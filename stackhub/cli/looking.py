@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from stackhub.cli.declare import LOOK, AnyPipeline, Context, Json, Pipeline, Run, RunOrStep, command, where
+from stackhub.cli.declare import LOOK, AnyPipeline, Context, Json, Pipeline, Run, RunOrStep, command, group, where
 
 
 @command("runs --pipeline shop --state failed", LOOK)
@@ -67,6 +67,50 @@ def following(
 
     show = coming.around_dst if turned else coming.following
     return show(where(context), pipeline, many=many, as_json=as_json)
+
+
+backfills_app = group("backfills", LOOK, bare=True)
+Backfill = Annotated[str, typer.Argument(metavar="BACKFILL", help="Its id, one end of it, or 'last'.")]
+
+
+@backfills_app.callback()
+def backfills(context: Context, as_json: Json = False) -> None:
+    """List backfills and how far they are; show and cancel one."""
+    if context.invoked_subcommand is None:
+        backfills_list(context, "", 20, as_json)
+
+
+@command("backfills list --json", name="list", to=backfills_app)
+def backfills_list(
+    context: Context,
+    pipeline: Annotated[str, typer.Option("--pipeline", "-p", metavar="PIPELINE", help="Of one pipeline.")] = "",
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")] = 20,
+    as_json: Json = False,
+) -> int:
+    """List backfills, newest first."""
+    from stackhub.cli import backfilling
+
+    return backfilling.backfills(where(context), pipeline=pipeline, limit=limit, as_json=as_json)
+
+
+@command("backfills show last", name="show", to=backfills_app)
+def backfills_show(context: Context, backfill: Backfill, as_json: Json = False) -> int:
+    """Show a backfill: each interval, how it stands, and its run."""
+    from stackhub.cli import backfilling
+
+    return backfilling.show(where(context), backfill, as_json=as_json)
+
+
+@command('backfills cancel last --reason "wrong month"', name="cancel", to=backfills_app)
+def backfills_cancel(
+    context: Context,
+    backfill: Backfill,
+    reason: Annotated[str, typer.Option("--reason", help="Stands in the history.")] = "",
+) -> int:
+    """End a backfill: what is running is asked to end, what waits does not begin."""
+    from stackhub.cli import backfilling
+
+    return backfilling.cancel(where(context), backfill, reason=reason)
 
 
 @command("plan shop", LOOK)

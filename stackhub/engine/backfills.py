@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 
 from stackhub.clock import Clock
+from stackhub.config.instances import Instance
 from stackhub.contract import Role
 from stackhub.decide import backfill as decide
 from stackhub.decide.run import Cancel
@@ -36,6 +37,18 @@ from stackhub.store.transaction import Transaction
 log = structlog.get_logger()
 LOOK: Final = 5.0  # seconds between looks while something is going on, or another hub may have been asked
 IDLE: Final = 3600.0
+
+
+def reloads(pipeline: Pipeline, instance_of: Callable[[str], Instance | None]) -> dict[str, str]:
+    """Return, for each extract that can load everything anew, the operation that does."""
+    found = {}
+    for task in pipeline.tasks:
+        instance = instance_of(task.instance) if task.extract else None
+        operations = instance.connector.operations if instance is not None else {}
+        names = [name for name, one in operations.items() if one.role is Role.EXTRACT and one.reloads]
+        if names:
+            found[task.name] = names[0]
+    return found
 
 
 @dataclass(slots=True, kw_only=True)
@@ -131,18 +144,11 @@ class Backfills:
         run_id = self.ids.make(now)
         if part.seq == RESYNC:
             return decide.resync_of(pipeline, backfill, part, self.reloads(pipeline), run_id=run_id, now=now)
-        return decide.run_of(pipeline, backfill, part, count, run_id=run_id, now=now)
+        return decide.run_of(self.births.fed(pipeline), backfill, part, count, run_id=run_id, now=now)
 
     def reloads(self, pipeline: Pipeline) -> dict[str, str]:
         """Return, for each extract that can load everything anew, the operation that does."""
-        found = {}
-        for task in pipeline.tasks:
-            instance = self.in_force.instance(task.instance)
-            operations = instance.connector.operations if instance is not None and task.extract else {}
-            names = [name for name, one in operations.items() if one.role is Role.EXTRACT and one.reloads]
-            if names:
-                found[task.name] = names[0]
-        return found
+        return reloads(pipeline, self.in_force.instance)
 
     async def _ask_to_end(self, backfill: Backfill) -> None:
         for open_run in self.board.runs(backfill.pipeline):

@@ -31,7 +31,7 @@ MANY: Final = 1000  # tasks that one request may name
 router = APIRouter(responses=answers(400, 404, 408, 409, 413, 415))
 
 
-def _keepable(given: dict[str, Any]) -> dict[str, Any]:
+def keepable(given: dict[str, Any]) -> dict[str, Any]:
     """Refuse what would not be the same once kept: infinities, halves of letters, lists without end."""
     try:
         same = load(dict[str, Any], dump(given)) == given
@@ -55,7 +55,7 @@ class Triggering(_Body):
     """One part, or other options, once."""
 
     only: list[_Name] = Field(default=[], max_length=MANY, description="Tasks; the others are left out.")
-    options: Annotated[dict[_Name, dict[str, Any]], AfterValidator(_keepable)] = Field(
+    options: Annotated[dict[_Name, dict[str, Any]], AfterValidator(keepable)] = Field(
         default={}, alias="with", max_length=MANY, description="Options in place of the configured ones, by task."
     )
     params: Annotated[dict[_Name, Any], AfterValidator(_keepable)] = Field(

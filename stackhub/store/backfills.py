@@ -1,6 +1,7 @@
 """Backfills: values to rows and back."""
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 
 import sqlalchemy as sa
 
@@ -141,3 +142,11 @@ def counts(connection: sa.Connection, ids: Sequence[str]) -> dict[str, dict[Part
         for row in connection.execute(query):
             found[row.backfill][PartState(row.state)] = row.many
     return found
+
+
+def usual(connection: sa.Connection, backfill_id: str) -> timedelta | None:
+    """Return how long an interval of a backfill takes on average; None where none is done yet."""
+    length = sa.func.avg(t.run.c.ended_at - t.run.c.created_at)
+    done = (t.run.c.backfill == backfill_id, t.run.c.state == "succeeded")
+    found = connection.scalar(sa.select(length).where(*done))
+    return None if found is None else timedelta(microseconds=int(found))

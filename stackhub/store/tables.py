@@ -220,6 +220,7 @@ watermark_of = sa.Index("watermark_of", watermark.c.instance, watermark.c.connec
 hook = sa.Table("hook", metadata, _text("pipeline", key=True), _id(), _text("run"), _time("at"))
 duration = sa.Table(  # how long work took, the newest last: bounded, see `decide.history`
     "duration", metadata, _text("instance", key=True), _text("key", key=True), _time("ended_at"), _text("data")
+)
 backfill = sa.Table(
     "backfill",
     metadata,
