@@ -158,7 +158,6 @@ async def assembled(
         tenure=tenure,
         ring=lanes.ring_outboxes,
     )
-    board.on_moved.append(backfills.moved)
     commands = Commands(
         store=store,
         board=board,

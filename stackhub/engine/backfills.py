@@ -67,6 +67,10 @@ class Backfills:
     bell: Bell = field(default_factory=Bell)
     _ended: set[str] = field(default_factory=set)  # over, but a retry may have completed them
 
+    def __post_init__(self) -> None:
+        """Hear of every run that moves."""
+        self.board.on_moved.append(self.moved)
+
     def moved(self, open_run: OpenRun, _: Sequence[Step]) -> None:
         """Hear of a run that has moved: an interval's has ended, or one that goes before the next interval."""
         if open_run.run.ended_at is None:
