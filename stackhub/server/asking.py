@@ -58,7 +58,7 @@ class Triggering(_Body):
     options: Annotated[dict[_Name, dict[str, Any]], AfterValidator(keepable)] = Field(
         default={}, alias="with", max_length=MANY, description="Options in place of the configured ones, by task."
     )
-    params: Annotated[dict[_Name, Any], AfterValidator(_keepable)] = Field(
+    params: Annotated[dict[_Name, Any], AfterValidator(keepable)] = Field(
         default={}, max_length=MANY, description="What `{{ trigger.NAME }}` stands for in the run's options."
     )
 
