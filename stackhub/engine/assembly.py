@@ -210,18 +210,24 @@ async def assembled(
     await tenure.want(*([TIME] if alone else [TIME, f"{HOST}{mine}"]))
     if alone:
         await store.call(partial(reckon, now=clock.now()))
-    await incidents.reload(store)
-    await inference.reload()
-    await owing.reload()
+    await _go_on(engine, configuration)
+    return engine
+
+
+async def _go_on(engine: Engine, configuration: Configuration) -> None:
+    """Take up everything where the hub before this one left it."""
+    alone, store, now = engine.tenure.alone, engine.store, engine.clock.now
+    await engine.incidents.reload(store)
+    await engine.inference.reload()
+    await engine.owing.reload()
     found = await store.read(queries.open_runs)
     await engine.apply(configuration)
     for open_run in found:  # alone: the lock was free, so no call of a hub before us is under way
-        board.adopt(_survivor(open_run, clock.now()) if alone else open_run)
-    await lanes.tidy()
-    lanes.take_over()
+        engine.board.adopt(_survivor(open_run, now()) if alone else open_run)
+    await engine.lanes.tidy()
+    engine.lanes.take_over()
     if alone:
         await engine.keep_time()
-    return engine
 
 
 def _survivor(open_run: OpenRun, now: datetime) -> OpenRun:
