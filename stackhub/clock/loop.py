@@ -56,7 +56,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def next_at(self) -> float | None:
         """Return the place on the time line at which something is due; None: nothing ever will be."""
-        if self.ready:
+        self._ripen()
+        if self._ready:
             return self.line.seconds
         return self._timers[0][0] if self._timers else None
 
@@ -100,12 +101,13 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def _ripen(self) -> None:
         """Let what has fallen due take its place among what is ready."""
-        while self._timers and (self._timers[0][2].cancelled() or self._timers[0][0] <= self.line.seconds):
-            _, _, handle, ready = heapq.heappop(self._timers)
+        timers, ready, now = self._timers, self._ready, self.line.seconds
+        while timers and (timers[0][0] <= now or timers[0][2].cancelled()):
+            _, _, handle, turn = heapq.heappop(timers)
             if not handle.cancelled():
-                self._ready.append(ready)
-        while self._ready and self._ready[0][0].cancelled():
-            self._ready.popleft()
+                ready.append(turn)
+        while ready and ready[0][0].cancelled():
+            ready.popleft()
 
     # --- for whoever lives in it ---
 

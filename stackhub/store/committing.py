@@ -40,7 +40,10 @@ class _Conflict(Exception):
 
 
 class Committer:
-    """Holds the one connection that writes. ``point`` hears right before and right after each COMMIT."""
+    """Holds the one connection that writes. ``point`` hears right before and right after each COMMIT.
+
+    ``compiled``: the statements of one that has written through the same engine before.
+    """
 
     def __init__(
         self,
@@ -49,10 +52,11 @@ class Committer:
         *,
         seal: Seal | None = None,
         point: Callable[[str], None] = lambda _: None,
+        compiled: Compiled | None = None,
     ) -> None:
         self.commits = 0
         self._engine = engine
-        self._compiled = Compiled(engine.dialect)
+        self._compiled = compiled or Compiled(engine.dialect)
         self._tell = tell
         self._seal = seal or Seal()
         self._point = point

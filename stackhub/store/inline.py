@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from stackhub.errors import StoreUnavailable
 from stackhub.store.committing import GROUP, Committer, Queueing
+from stackhub.store.compiled import Compiled
 from stackhub.store.seal import Seal
 from stackhub.store.work import Apply, Call, Work, settle
 
@@ -29,8 +30,10 @@ class InlineWriter(Queueing):
         mark: str,
         point: Callable[[str], None] = lambda _: None,
         again: float = AGAIN,
+        compiled: Compiled | None = None,
     ) -> None:
-        super().__init__(Committer(engine, settle, seal=Seal(mark, now=lambda: 0.0), point=point), loop)
+        seal = Seal(mark, now=lambda: 0.0)
+        super().__init__(Committer(engine, settle, seal=seal, point=point, compiled=compiled), loop)
         self._again = again
         self._queue: deque[Work] = deque()
         self._closed = False

@@ -105,7 +105,8 @@ def _make_ready() -> None:
     """Let hubs log nothing: thousands of them have nothing to say that the oracle does not. And look for cycles less."""
     gc.freeze()
     gc.set_threshold(GARBAGE, 20, 20)
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    quiet = structlog.make_filtering_bound_logger(logging.CRITICAL)
+    structlog.configure(wrapper_class=quiet, cache_logger_on_first_use=True)
     warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)  # of hubs that were killed
 
 

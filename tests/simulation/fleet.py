@@ -46,14 +46,6 @@ class Fleet:
         """Whether none is there at all."""
         return all(life is None or life.over for life in self.lives)
 
-    @property
-    def commits(self) -> tuple[int, ...]:
-        """Return something that differs once any of them has committed anything."""
-        return tuple(
-            life.store.writer.commits if life is not None and life.store is not None and not life.over else -1
-            for life in self.lives
-        )
-
     def now(self) -> datetime:
         """Return what time it is for a hub: by its clock, or by what it was until it notices that it was set."""
         life = self.lives[0]

@@ -63,6 +63,7 @@ def at(seconds, sql):
             connection = sqlite3.connect(made.crowd.database, isolation_level=None)
             connection.execute(sql)
             connection.close()
+            made.universe.commits += 1  # there is something to look at
 
         made.universe.at(timedelta(seconds=seconds), doctor)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from stackhub.store import database
+from stackhub.store.compiled import Compiled
 
 
 class Engines:
@@ -16,6 +17,7 @@ class Engines:
     def __init__(self) -> None:
         self._made: dict[tuple[str, Path], sa.Engine] = {}
         self._own: dict[sa.Engine, list[object]] = {}  # listeners
+        self._compiled: dict[sa.Engine, Compiled] = {}
 
     def __call__(self, url: str, state: Path) -> sa.Engine:
         """Return an engine as a new one would be."""
@@ -23,8 +25,13 @@ class Engines:
         if found is None:
             found = self._made[url, state] = database.engine(url)
             self._own[found] = list(found.dispatch.begin)
+            self._compiled[found] = Compiled(found.dialect)
         self.forget(url, state)
         return found
+
+    def compiled(self, engine: sa.Engine) -> Compiled:
+        """Return what its writers have compiled."""
+        return self._compiled[engine]
 
     def forget(self, url: str, state: Path) -> None:
         """Forget whoever has listened."""

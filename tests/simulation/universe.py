@@ -80,6 +80,7 @@ class Universe:
         self.acting: Life | None = None  # whose callback runs, or ran last
         self.born = 0
         self.steps = 0  # callbacks and events so far
+        self.commits = 0
         self._events: list[tuple[float, float, int, Callable[[], object]]] = []
         self._order = count()
         self._spins = (0.0, 0)
@@ -325,9 +326,12 @@ class Life:
 
     def _make_writer(self, engine: Any, loop: asyncio.AbstractEventLoop) -> InlineWriter:
         def point(where: str) -> None:
-            self.point(f"COMMIT: {where.partition(' ')[0]}")
+            before = where.startswith("before")
+            self.universe.commits += not before
+            self.point(f"COMMIT: {'before' if before else 'after'}")
 
-        self._writer = InlineWriter(engine, loop, mark=f"hub{self.number}", point=point)
+        compiled = self.universe.engines.compiled(engine)
+        self._writer = InlineWriter(engine, loop, mark=f"hub{self.number}", point=point, compiled=compiled)
         return self._writer
 
     async def _ask(self, what: Callable[[Engine], Awaitable[Any]], asked: Asked) -> None:

@@ -101,7 +101,7 @@ class World:
         self.also: list[Callable[[], object]] = []  # called after each event as well
         self._armed: list[tuple[int, HubEvent]] = []
         self._looks = 0
-        self._commits: tuple[int, ...] = ()
+        self._commits = -1
         state = root / ".stackhub"
         state.mkdir(mode=0o700)
         database_file = state / "stackhub.db"
@@ -150,9 +150,8 @@ class World:
     def look(self) -> None:
         """Look at everything after an event, and let befall the hub what was to by now."""
         self._looks += 1
-        commits = self.fleet.commits
-        if commits != self._commits or self._looks % SELDOM == 0:
-            self._commits = commits
+        if self.universe.commits != self._commits or self._looks % SELDOM == 0:
+            self._commits = self.universe.commits
             self.oracle()
         self.far_ends()
         if self._armed and not self.fleet.over:
