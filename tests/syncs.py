@@ -37,6 +37,13 @@ class Lists(Account):
     def names(self):
         return {self.named.format(number) for number in FEEDS}
 
+    @pytest.fixture
+    def going(self, vendor, clock):
+        name = self.named.format(3)
+        vendor.begin(name)
+        clock.advance(A_SYNC // 2)
+        return name
+
     def test_what_is_played_is_a_vendor_of_syncs(self, vendor):
         assert isinstance(vendor, SyncVendor)
 

@@ -1,6 +1,7 @@
 """What an Airbyte holds: its connections, how they are, which tables they fill, when they last landed."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from stackhub.contract import Connection, Health, Json, Landing
@@ -9,7 +10,10 @@ from stackhub_airbyte.client import PAGE, Api
 from stackhub_airbyte.relations import Place, place, relations
 
 CLOSED: Final[Mapping[str, tuple[Health, str]]] = {
-    "inactive": (Health.PAUSED, "it is switched off at Airbyte: enable it there"),
+    "inactive": (
+        Health.PAUSED,
+        "it is switched off, by a person or by Airbyte (many failures, a breaking schema change): enable it there",
+    ),
     "locked": (Health.BROKEN, "Airbyte has locked it, as it does over billing: its page there says more"),
     "deprecated": (Health.BROKEN, "it has been deleted at Airbyte"),
 }
@@ -25,7 +29,7 @@ class Catalogue:
         self._last: dict[str, Landing] = {}
 
     async def connections(self) -> list[Connection]:
-        """List every connection, in as many requests as there are pages, and two or three."""
+        """List every connection, in as many requests as there are pages, and three or four."""
         listed = await self._api.connections()
         destinations = await self._api.destinations()
         full = await self._api.catalogs(
@@ -34,14 +38,20 @@ class Catalogue:
         for job in await self._api.newest({"jobType": "sync", "status": "succeeded"}, PAGE):
             if (landed := landing(job)) is not None:
                 self._last[job.connection] = max(self._last.get(job.connection, landed), landed, key=_age)
+        going = {job.connection for job in await self._api.newest({"jobType": "sync", "status": "running"}, PAGE)}
         return [
             self._connection(
-                body, full.get(body["connectionId"], body), place(destinations.get(str(body.get("destinationId"))))
+                body,
+                full.get(body["connectionId"], body),
+                place(destinations.get(str(body.get("destinationId")))),
+                going,
             )
             for body in listed
         ]
 
-    def _connection(self, body: Mapping[str, Any], full: Mapping[str, Any], default: Place) -> Connection:
+    def _connection(
+        self, body: Mapping[str, Any], full: Mapping[str, Any], default: Place, going: AbstractSet[str]
+    ) -> Connection:
         status = str(body.get("status"))
         health, note = CLOSED.get(status, (Health.UNKNOWN, f"Airbyte says {status!r}"))
         if status == "active":
@@ -54,6 +64,7 @@ class Catalogue:
             note=note,
             url=self.page(body),
             last=self._last.get(body["connectionId"]),
+            syncing=body["connectionId"] in going,
             relations=relations(full, default),
         )
 

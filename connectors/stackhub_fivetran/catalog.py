@@ -62,11 +62,12 @@ class Catalogue:
         return Connection(
             id=row.id,
             name=row.name,
-            health=Health.PAUSED if row.paused else STATES.get(row.setup_state, Health.UNKNOWN),
+            health=_health(row),
             schedule=schedule(row),
             note=row.words,
             url=row.url,
             last=row.landing,
+            syncing=row.sync_state == "syncing",
             relations=self._relations(row),
         )
 
@@ -74,6 +75,13 @@ class Catalogue:
         _, tables = self._tables.get(row.id, ("", ()))
         where = self._databases.get(row.group, "")
         return tuple(Relation(where, schema, table) for schema, table in tables or named(row.service, row.name))
+
+
+def _health(row: Row) -> Health:
+    if row.paused:
+        return Health.PAUSED
+    found = STATES.get(row.setup_state, Health.UNKNOWN)
+    return Health.BLOCKED if row.blocked and found is Health.OK else found
 
 
 async def _if_allowed(asked: Awaitable[Mapping[str, Any] | None]) -> Mapping[str, Any] | None:

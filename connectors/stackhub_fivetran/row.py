@@ -43,6 +43,7 @@ class Row:
     paused: bool
     manual: bool  # Fivetran starts nothing by itself, not even what it has put off
     setup_state: str
+    blocked: bool  # its schema waits for a person
     sync_state: str
     historical: bool  # a sync of everything is due or going on
     succeeded: datetime
@@ -76,6 +77,7 @@ class Row:
             paused=data.get("paused") is True or sync_state == "paused",
             manual=data.get("schedule_type") == "manual",
             setup_state=str(status.get("setup_state") or "").lower(),
+            blocked=str(status.get("schema_status") or "").lower().startswith("blocked"),
             sync_state=sync_state,
             historical=status.get("is_historical_sync") is True,
             succeeded=_stamp(data, "succeeded_at"),

@@ -180,6 +180,7 @@ def _row(line: Line) -> dict[str, Any]:
         "daily_sync_time": None,
         "status": {
             "setup_state": line.setup_state,
+            "schema_status": line.schema_status,
             "sync_state": line.sync_state,
             "update_state": "on_schedule",
             "is_historical_sync": line.historical,

@@ -47,6 +47,7 @@ class Line:
     service: str = "google_ads"
     paused: bool = False
     setup_state: str = "connected"
+    schema_status: str = "ready"
     schedule_type: str = "auto"
     succeeded: datetime | None = None
     failed: datetime | None = None

@@ -1,4 +1,4 @@
-"""The commands under `alerts`: what is wrong, who was told, silence for a while."""
+"""The commands about what is wrong: `connections`, and those under `alerts`: who was told, silence for a while."""
 
 from typing import Annotated
 
@@ -11,6 +11,22 @@ Muted = Annotated[
     str,
     typer.Argument(metavar="WHAT", help="A pipeline, an instance, INSTANCE/CONNECTION, or the key of an incident."),
 ]
+
+
+@command("connections fivetran", LOOK)
+def connections(
+    context: Context,
+    instance: Annotated[str, typer.Argument(metavar="[INSTANCE]", help="One account; all of them without it.")] = "",
+    live: Annotated[bool, typer.Option("--live", help="Ask the accounts now.")] = False,
+    as_json: Json = False,
+) -> int:
+    """List the connections of each account: how each is, when it last landed, who uses it.
+
+    As the daemon last saw them, which looks at accounts that pipelines use; with --live as they are now.
+    """
+    from stackhub.cli import connections as accounts
+
+    return accounts.connections(where(context), instance, live=live, as_json=as_json)
 
 
 @alerts_app.callback()

@@ -14,13 +14,12 @@ from stackhub.cli.asked import ask_each
 from stackhub.cli.where import Where
 from stackhub.config.instances import Instance
 from stackhub.config.layers import prefix_of
-from stackhub.config.options import UNRUN, RunContext, job_options
+from stackhub.config.options import connection_of
 from stackhub.config.read import Configuration
 from stackhub.contract import Catalog, Connection, Health, Permission, Probe
 from stackhub.decide.coverage import uncovered
 from stackhub.engine.watching import watches
 from stackhub.errors import ConfigError, Problem
-from stackhub.model.pipeline import Task
 from stackhub.server.redact import Redactor
 
 PATIENCE: Final = 60.0  # seconds for one instance
@@ -153,19 +152,8 @@ def _connections(configuration: Configuration, instance: Instance, environ: Mapp
         (f"{pipeline.name}.{task.name}", asked)
         for pipeline in configuration.pipelines.values()
         for task in pipeline.tasks
-        if task.instance == instance.name and (asked := _asked(task, pipeline.name, instance, environ))
+        if task.instance == instance.name and (asked := connection_of(task, pipeline.name, instance.connector, environ))
     ]
-
-
-def _asked(task: Task, pipeline: str, instance: Instance, environ: Mapping[str, str]) -> str:
-    if "connection" not in task.options:
-        return ""
-    context = RunContext(run=UNRUN, pipeline=pipeline)
-    try:
-        options = job_options(task, instance.connector, environ, context)
-    except ConfigError:  # it speaks of a run's interval, or of what a trigger brings
-        return ""
-    return str(getattr(options, "connection", ""))
 
 
 def _match(instance: str, place: str, asked: str, held: Sequence[Connection]) -> Tried:

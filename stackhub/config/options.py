@@ -162,6 +162,17 @@ def job_options(task: Task, connector: Connector, environ: Mapping[str, str], co
     return _validated(operation.options, expansion, f"task {task.name}: with")
 
 
+def connection_of(task: Task, pipeline: str, connector: Connector, environ: Mapping[str, str]) -> str:
+    """Return what a task names as its connection; "" where it names none, or that hangs on the run."""
+    if task.operation not in connector.operations or "connection" not in task.options:
+        return ""
+    try:
+        options = job_options(task, connector, environ, RunContext(run=UNRUN, pipeline=pipeline))
+    except ConfigError:  # it speaks of a run's interval, or of what a trigger brings
+        return ""
+    return str(getattr(options, "connection", ""))
+
+
 def route_options(route: Route, connector: Connector, environ: Mapping[str, str]) -> Options:
     """Fill in and validate an alert route's options at the moment of the call.
 

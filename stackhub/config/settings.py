@@ -73,6 +73,8 @@ class HubSettings(Settings):
     """How long one of several hubs may be silent before the others take over what it attends."""
     catalog_every: Duration = timedelta(minutes=1)
     """How often an account is looked at for what has landed there, where something waits for that."""
+    watch: Duration = timedelta(minutes=5)
+    """How often accounts are looked at for connections that will not load; 0s: never."""
     retention: Duration = timedelta(days=90)
     """How long runs and what they said are kept."""
     log_max: Size = 50_000_000

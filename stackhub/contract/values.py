@@ -263,6 +263,7 @@ class Health(StrEnum):
     OK = "ok"
     PAUSED = "paused"
     BROKEN = "broken"
+    BLOCKED = "blocked"  # its schema waits for a person's word
     INCOMPLETE = "incomplete"
     UNKNOWN = "unknown"
 
@@ -274,10 +275,11 @@ class Connection:
     id: str
     name: str
     health: Health
-    schedule: str = ""  # in the vendor's words: "every 6 h", "manual", a cron line
+    schedule: str = ""  # in the vendor's words: "every 6 h", a cron line; "manual" where it starts nothing by itself
     note: str = ""  # what a person has to do, in the vendor's words
     url: str = ""
     last: Landing | None = None
+    syncing: bool | None = None  # whether a sync is going on now; None where the vendor does not say
     relations: tuple[Relation, ...] = ()
 
 

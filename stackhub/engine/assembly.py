@@ -26,6 +26,7 @@ from stackhub.engine.durations import Durations
 from stackhub.engine.hooks import Hooks
 from stackhub.engine.hosts import Hosts
 from stackhub.engine.hub import Engine
+from stackhub.engine.impact import Impacts
 from stackhub.engine.incidents import Incidents
 from stackhub.engine.inference import Inference
 from stackhub.engine.inforce import InForce
@@ -39,6 +40,7 @@ from stackhub.engine.reminders import Reminders
 from stackhub.engine.scheduler import Scheduler
 from stackhub.engine.tenure import Tenure
 from stackhub.engine.triggers import Triggers
+from stackhub.engine.watch import Watch
 from stackhub.engine.work import Work
 from stackhub.launch import host_id
 from stackhub.model.ids import Ids
@@ -108,6 +110,18 @@ async def assembled(
     catalogue.ring = lanes.ring_outboxes
     opened.append(lanes)
     triggers, watching = sources.connect(place, births, scheduler, lanes)
+    impacts = Impacts(store=store, in_force=in_force, inference=inference, environ=environ, names=catalogue.names)
+    watch = Watch(
+        store=store,
+        board=board,
+        incidents=incidents,
+        in_force=in_force,
+        environ=environ,
+        clock=clock,
+        reach=impacts.of_connections,
+    )
+    catalogue.wants.append(watch.wants)
+    catalogue.followers.append(watch)
     around = Surroundings(
         tenure=tenure,
         hosts=hosts,
@@ -116,6 +130,7 @@ async def assembled(
         rules=in_force.rules,
         following=scheduler.following,
         ring=lanes.ring_outboxes,
+        impacts=impacts,
         contact=contact,
     )
     owing = Owing(
@@ -132,7 +147,9 @@ async def assembled(
     catalogue.on_swept.append(lambda _: owing.bell.ring())
     keeper = RunKeeper(store, board, incidents, births, clock, around, group, owing)
     board.attach(keeper)
-    deadlines = Deadlines(store, incidents, in_force, clock, tenure, ring=lanes.ring_outboxes, contact=contact)
+    deadlines = Deadlines(
+        store, incidents, in_force, clock, tenure, impacts=impacts, ring=lanes.ring_outboxes, contact=contact
+    )
     abreast = Abreast(
         store=store,
         board=board,
@@ -170,7 +187,8 @@ async def assembled(
         ids=ids,
         installation=installation,
         backfilling=Backfilling(store=store, backfills=backfills, scheduler=scheduler, work=work, clock=clock),
-        muting=Muting(incidents=incidents, in_force=in_force, clock=clock, connections=lambda _: []),
+        known=anyio.lowlevel.checkpoint if alone else catalogue.reload,
+        muting=Muting(incidents=incidents, in_force=in_force, clock=clock, connections=catalogue.names),
         ring=lanes.ring_outboxes,
         remind=reminders.bell.ring,
         look=anyio.lowlevel.checkpoint if alone else abreast.look,
@@ -189,6 +207,7 @@ async def assembled(
         backfills=backfills,
         lanes=lanes,
         catalogue=catalogue,
+        upstream=watch,
         tenure=tenure,
         abreast=abreast,
         commands=commands,

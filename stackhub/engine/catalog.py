@@ -77,6 +77,10 @@ class Catalogue:
         """Return how often an account is looked at; None when nobody wants it."""
         return min((every for wants in self.wants if (every := wants(instance)) is not None), default=None)
 
+    def names(self, instance: str) -> list[tuple[str, str]]:
+        """Return the connections of an account by their ids and names, as far as they are known."""
+        return [(one.id, one.name) for one in self.held.get(instance, {}).values()]
+
     async def reload(self, instance: str = "") -> None:
         """Take over what the store holds of one account, or of all."""
         found = await self.store.read(partial(connections.connections, instance=instance))

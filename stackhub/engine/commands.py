@@ -93,6 +93,7 @@ class Commands:
     installation: str
     muting: Muting
     backfilling: Backfilling
+    known: Callable[[], Awaitable[None]]  # takes over what accounts were last seen to hold
     ring: Callable[[], None]  # wakes the outboxes
     remind: Callable[[], None]  # tells at once what a mute had held back
     look: Callable[[], Awaitable[None]]  # takes over what other hubs have committed
@@ -367,6 +368,7 @@ class Commands:
     async def _mute(self, command: Command) -> dict[str, Any]:
         """``target``: a pipeline, an instance, INSTANCE/CONNECTION, or a key; ``until``; ``reason``."""
         args = command.args
+        await self.known()
         target, until, reason = str(args["target"]), str(args["until"]), str(args.get("reason") or "")
         mute, transaction = self.muting.mute(target, until, reason, mute_id=command.id, by=command.by)
         return await self._muted(command, transaction, {"key": mute.key, "until": mute.until, "mute": mute.id})

@@ -11,12 +11,14 @@ import sqlalchemy as sa
 from stackhub.clock import Clock
 from stackhub.decide import create, facets
 from stackhub.decide.deadline import Deadline, Kind, Lateness, passed
+from stackhub.decide.impact import Reach, reaching
 from stackhub.engine.bell import Bell
+from stackhub.engine.impact import About, Impacts
 from stackhub.engine.incidents import Incidents
 from stackhub.engine.inforce import InForce
 from stackhub.engine.tenure import Tenure
 from stackhub.errors import LostLane, StaleRun
-from stackhub.model.run import Run, RunState
+from stackhub.model.run import OpenRun, Run, RunState
 from stackhub.store import queries
 from stackhub.store import tables as t
 from stackhub.store import transaction as tx
@@ -52,6 +54,7 @@ class Deadlines:
         clock: Clock,
         tenure: Tenure,
         *,
+        impacts: Impacts,
         ring: Callable[[], None],
         contact: str,
     ) -> None:
@@ -61,6 +64,7 @@ class Deadlines:
         self._in_force = in_force
         self._clock = clock
         self._tenure = tenure
+        self._impacts = impacts
         self._ring = ring
         self._contact = contact
 
@@ -89,6 +93,7 @@ class Deadlines:
         key = f"pipeline:{due.pipeline}"
         newest = _newest(due, runs)
         answering = await self._store.read(partial(queries.run, run_id=newest.id)) if newest else None
+        about = await self._about(due.pipeline, answering)
         async with self._incidents.holding(key):
             transaction = Transaction(lanes=self._tenure.under(TIME))
             transaction.add(
@@ -109,6 +114,7 @@ class Deadlines:
                     covers=due.covers,
                     contact=self._contact,
                 )
+                facet = reaching(facet, about.reach, about.times)
                 change = self._incidents.observe(key, facet, transaction, pipeline=due.pipeline)
                 transaction.add(happened(now, "late", pipeline=due.pipeline, run=due.run, text=facet.title))
             try:
@@ -118,6 +124,12 @@ class Deadlines:
                 return  # a run may have ended as it should by now: judged anew
             self._incidents.committed([change], guarded=[key])
         self._ring()
+
+    async def _about(self, pipeline: str, answering: OpenRun | None) -> About:
+        known = self._in_force.known.get(pipeline)
+        if answering is not None:
+            return await self._impacts.of_run(answering)
+        return await self._impacts.of_pipeline(known.pipeline) if known is not None else About(reach=Reach())
 
 
 def judged(due: OpenDeadline, runs: list[Run], now: datetime) -> Lateness:

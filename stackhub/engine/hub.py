@@ -27,6 +27,7 @@ from stackhub.engine.reminders import Reminders
 from stackhub.engine.scheduler import Scheduler
 from stackhub.engine.tenure import Tenure
 from stackhub.engine.triggers import Triggers
+from stackhub.engine.watch import Watch
 from stackhub.engine.watching import KEY as TRIGGER
 from stackhub.engine.watching import Watching
 from stackhub.engine.watching import keys as trigger_keys
@@ -53,6 +54,7 @@ class Engine:
     backfills: Backfills
     lanes: Lanes
     catalogue: Catalogue
+    upstream: Watch
     tenure: Tenure
     abreast: Abreast
     commands: Commands
@@ -78,6 +80,7 @@ class Engine:
         await self.scheduler.load()
         await self.lanes.bring_to(configuration.instances)
         await self.catalogue.forget(self.lanes.open)
+        await self.inference.forget(self.lanes.open)
         self.board.refresh()
         self.inference.bell.ring()
         if applied.any:  # what is watched from now on is in force once its account has been looked at
@@ -108,6 +111,8 @@ class Engine:
             kind, _, name = key.partition(":")
             gone = kind == "pipeline" and self.in_force.active(name) is None
             gone = gone or (f"{kind}:" == TRIGGER and key not in watched)
+            account, of_account, _ = name.partition("/")
+            gone = gone or (kind == "connection" and bool(of_account) and self.upstream.wants(account) is None)
             if gone or (f"{kind}:" == UNDELIVERED and name and name not in self.in_force.route_ids()):
                 await self.incidents.close(key, "no longer configured", self.store)
                 self.lanes.ring_outboxes()

@@ -8,6 +8,7 @@ every other case the task waits for every extract.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from hashlib import sha256
 from typing import Final
 
@@ -25,7 +26,7 @@ from stackhub.lineage import Graph, Held, match, read
 from stackhub.lineage.infer import catalogue, infer, narrowed, stale, wide
 from stackhub.model.feeding import Inferred
 from stackhub.model.pipeline import Pipeline, Task
-from stackhub.store import inferences
+from stackhub.store import inferences, projects
 from stackhub.store.lanes import TIME
 from stackhub.store.rows import happened
 from stackhub.store.store import Store
@@ -60,13 +61,22 @@ class Inference:
     async def reload(self) -> None:
         """Take over what the store holds."""
         self.known = await self.store.read(inferences.inferences)
+        names = {instance: name for instance, (name, _) in self.graphs.items()}
+        self.graphs |= await self.store.read(partial(projects.newer, known=names))
+
+    async def forget(self, configured: Iterable[str]) -> None:
+        """Forget the projects of instances that are not configured any more."""
+        gone = self.graphs.keys() - set(configured)
+        if gone:
+            await self.store.call(partial(projects.forget, configured=set(configured)))
+            self.graphs = {name: found for name, found in self.graphs.items() if name not in gone}
 
     def wants(self, instance: str) -> timedelta | None:
         """Say how often an account should be looked at for what it loads."""
         return LISTING if instance in self._accounts else None
 
     def graph(self, instance: str) -> Graph | None:
-        """Return a project's graph as it was last read in this life; None before that."""
+        """Return a project's graph as it was last read; None before that."""
         found = self.graphs.get(instance)
         return found[1] if found is not None else None
 
@@ -185,6 +195,9 @@ class Inference:
             inferences.inferred(pipeline.name, task.name, found, now),
             happened(now, "inferred", pipeline=pipeline.name, task=task.name, text=said),
         )
+        if found.manifest and task.instance in self.graphs:  # what hangs on what is known without dbt from now on
+            name, graph = self.graphs[task.instance]
+            transaction.add(projects.read_project(task.instance, name, graph, now))
         await self.store.apply(transaction)
         self.known[key] = found
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import anyio
 from anyio.abc import TaskGroup
@@ -17,6 +18,7 @@ from stackhub.contract import Finished, Pending
 from stackhub.decide import backfill, create, facets
 from stackhub.decide.backfill import ended_as
 from stackhub.decide.ends import Rule
+from stackhub.decide.impact import Reach, reaching
 from stackhub.decide.incident import Change
 from stackhub.decide.lasted import lasted
 from stackhub.decide.run import Begin, Decision
@@ -25,6 +27,7 @@ from stackhub.engine.births import Births, put_off
 from stackhub.engine.board import Board, Item, is_first
 from stackhub.engine.durations import Durations
 from stackhub.engine.hosts import Hosts
+from stackhub.engine.impact import About, Impacts
 from stackhub.engine.incidents import Incidents
 from stackhub.engine.owed import Owing
 from stackhub.engine.tenure import Tenure
@@ -40,6 +43,8 @@ from stackhub.store.store import Store
 from stackhub.store.transaction import Op, Transaction
 from stackhub.store.watermarks import own
 
+NOTHING: Final = About(reach=Reach())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
@@ -52,6 +57,7 @@ class Surroundings:
     rules: Callable[[Pipeline], Mapping[str, Rule]]
     following: Callable[[str], datetime | None]  # when a pipeline's next run is due
     ring: Callable[[], None]  # wakes the outboxes
+    impacts: Impacts
     contact: str = ""
 
 
@@ -87,6 +93,8 @@ class RunKeeper:
         """Commit a decision; see `Keeper`. An answer that was paid for is committed even while we are being stopped."""
         key = incident_key(before.run)
         following = self._following(decision)
+        fails = decision.newly(StepState.FAILED) or (decision.ended and decision.open.run.state is RunState.PARTIAL)
+        about = await self._around.impacts.of_run(decision.open, told) if fails else NOTHING
         async with self._births.turn(*(pipeline.name for pipeline in following)), self._incidents.holding(key):
             transaction = Transaction(lanes=self._lanes(before, decision, told))
             transaction.add(*self._rows(before, decision, told))
@@ -95,7 +103,7 @@ class RunKeeper:
             now, durations = self._clock.now(), self._around.durations
             ends = lasted(before, decision, told, now)
             transaction.add(*durations.rows(ends, now))
-            change = self._consequence(key, before, decision, transaction)
+            change = self._consequence(key, before, decision, transaction, about)
             guarded = [key] if change is not None or decision.ended or debts else []
             for each in guarded:
                 self._incidents.guard(each, transaction)
@@ -168,7 +176,9 @@ class RunKeeper:
             ops.append(part_ended(backfill_of(run), int(run.origin["part"]), ended_as(run.state), run.id))
         return ops
 
-    def _consequence(self, key: str, before: OpenRun, decision: Decision, transaction: Transaction) -> Change | None:
+    def _consequence(
+        self, key: str, before: OpenRun, decision: Decision, transaction: Transaction, about: About
+    ) -> Change | None:
         """Open, change or end the pipeline's incident. At most one change: they would be told as one anyway."""
         after, now = decision.open, self._clock.now()
         run = after.run
@@ -185,13 +195,14 @@ class RunKeeper:
                 self._incidents.cease(key, [Told.STALLED], transaction, f"run {run.id} was cancelled") if over else None
             )
         if decision.ended and run.state is RunState.PARTIAL:
-            facet = facets.part(after, now, contact=self._around.contact)
+            facet = reaching(facets.part(after, now, contact=self._around.contact), about.reach, about.times)
             facet = backfill.told(facet, backfill_of(run), run.pipeline) if backfill_of(run) else facet
             return self._incidents.observe(key, facet, transaction, pipeline=run.pipeline)
         if decision.newly(StepState.FAILED):
             following = self._around.following(run.pipeline) if not backfill_of(run) else None
             facet = facets.failed(after, now, following=following, contact=self._around.contact)
             facet = backfill.told(facet, backfill_of(run), run.pipeline) if backfill_of(run) else facet
+            facet = reaching(facet, about.reach, about.times)
             return self._incidents.observe(key, facet, transaction, pipeline=run.pipeline)
         lost = [step for step in decision.changed if step.lost_sight and not before.steps[step.task].lost_sight]
         if lost:

@@ -82,6 +82,10 @@ class Muting:
             found.append(f"instance:{name}")
         instance, slash, connection = name.partition("/")
         if slash and instance in self._instances():
+            if not self.connections(instance):
+                raise Refused(
+                    f"what {instance} holds has not been looked at yet: name the incident's key, or ask later"
+                )
             named = [one for one, also in self.connections(instance) if connection in (one, also)]
             found += [f"connection:{instance}/{one}" for one in named]
         open_key = f"connection:{name}"

@@ -29,6 +29,7 @@ class Facet:
     facts: tuple[tuple[str, str], ...] = ()
     owners: tuple[str, ...] = ()  # whom it concerns, by the names that pipelines, models and exposures give
     links: tuple[tuple[str, str], ...] = ()  # (text, url)
+    about: tuple[tuple[str, str], ...] = ()  # connections, each by its id and name
     run: str = ""
     covers: datetime | None = None  # the end of the interval it is about: a later one's success ends it
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, HTTPException, Path, Query, Request
 
 from stackhub.contract import Logs
 from stackhub.decide.mute import of_key
+from stackhub.decide.watch import trouble_of, uses_of
 from stackhub.engine.engine import Engine
 from stackhub.engine.standin import StandIn
 from stackhub.model.run import OpenRun, RunState
@@ -19,7 +20,7 @@ from stackhub.server.patience import read
 from stackhub.server.told import kept_of, mute_view, told_view
 from stackhub.server.views import View
 from stackhub.server.why import why_view
-from stackhub.store import muted, queries, shown
+from stackhub.store import connections, muted, queries, shown
 from stackhub.store.shown import LaneSeen
 from stackhub.store.waiting import waiting
 
@@ -211,6 +212,26 @@ async def list_mutes(engine: TheEngine) -> list[View]:
     now = engine.clock.now()
     found = await read(engine, muted.in_force)
     return [mute_view(mute, now) for mute in sorted(found, key=lambda one: one.key) if mute.until > now]
+
+
+@router.get("/connections", tags=["hub"])
+async def list_connections(
+    engine: TheEngine, instance: Annotated[str, Query(pattern=r"^[^\x00-\x1f]*$", max_length=200)] = ""
+) -> list[View]:
+    """List the connections of every account, or of one, as they were last seen, each with the tasks that load it."""
+    held = await read(engine, partial(connections.connections, instance=instance))
+    return [
+        views.connection_view(
+            name,
+            one,
+            used_by=[f"{use.pipeline}.{use.task}" for use in uses_of(one, uses)],
+            incident=trouble_of(engine.incidents.open, name, one.id),
+            seen_at=engine.catalogue.swept_at.get(name),
+        )
+        for name, found in sorted(held.items())
+        for uses in [engine.upstream.used(name)]
+        for one in sorted(found.values(), key=lambda one: (one.name, one.id))
+    ]
 
 
 @router.get("/outbox", tags=["incidents"])

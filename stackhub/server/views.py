@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
+from stackhub.contract import Connection
 from stackhub.decide.incident import head
 from stackhub.model.codec import plain
 from stackhub.model.incident import Facet, Incident
@@ -233,6 +234,32 @@ def incident_view(incident: Incident) -> View:
             {"route": route, "instance": knows.instance, "severity": knows.severity.value}
             for route, knows in sorted(incident.routes.items())
         ],
+    }
+
+
+def connection_view(
+    instance: str,
+    one: Connection,
+    *,
+    used_by: Sequence[str],
+    incident: Incident | None,
+    seen_at: datetime | None = None,
+) -> View:
+    """Show a connection as its account was last seen to hold it; ``used_by`` are the tasks that load it."""
+    return {
+        "instance": instance,
+        "id": one.id,
+        "name": one.name,
+        "health": one.health.value,
+        "note": one.note,
+        "schedule": one.schedule,
+        "syncing": one.syncing,
+        "last_landing": landing_view(one.last) if one.last else None,
+        "tables": [".".join(part for part in (r.database, r.schema, r.table) if part) for r in one.relations],
+        "used_by": list(used_by),
+        "incident": incident.id if incident else None,
+        "url": one.url,
+        "seen_at": moment(seen_at),
     }
 
 

@@ -59,6 +59,13 @@ def connections(connection: sa.Connection, instance: str = "") -> dict[str, dict
     return found
 
 
+def ours(connection: sa.Connection, instance: str) -> dict[str, str]:
+    """Return the mark of the newest load of each connection that a run of ours has ended on."""
+    kept = t.landing.c
+    query = sa.select(kept.connection, kept.mark).where(kept.instance == instance, kept.run.is_not(None))
+    return {row.connection: row.mark for row in connection.execute(query.order_by(kept.ended_at, kept.seen_at))}
+
+
 def accounts(connection: sa.Connection) -> set[str]:
     """Return the instances whose connections are kept."""
     return set(connection.scalars(sa.select(t.connection.c.instance).distinct()))

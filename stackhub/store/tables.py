@@ -322,6 +322,7 @@ command_open = _partial("command_open", command.c.id, where="done_at IS NULL")
 inference = sa.Table(
     "inference", metadata, _text("pipeline", key=True), _text("task", key=True), _time("at"), _text("data")
 )
+project = sa.Table("project", metadata, _id("instance"), _text("manifest"), _time("at"), _text("data"))
 owed = sa.Table(
     "owed",
     metadata,

@@ -156,6 +156,7 @@ MUTE_ENDED: Final = _text(
 )
 MUTE: Final = _insert(t.mute)
 INFERENCE: Final = _upsert(t.inference, ("pipeline", "task"))
+PROJECT: Final = _upsert(t.project, ("instance",))
 OWED: Final = _upsert(t.owed, ("pipeline", "task", "node", "extract", "since"))
 COMMAND: Final = _insert(t.command)
 COMMAND_DONE: Final = _update(t.command, ("id",), ("done_at", "result", "error"), exactly=False)

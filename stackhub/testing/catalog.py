@@ -18,6 +18,7 @@ class CatalogContract:
     - ``catalog``: an open instance on ``vendor``
     - ``vendor``: the `FakeVendor` behind it; its page size is such that the listing needs two pages or more
     - ``names``: the names of all its connections
+    - ``going``: the name of one of them, of which a sync is going on at the vendor
 
     and the class attribute ``lists``: a regular expression for the path of the listing.
     """
@@ -32,6 +33,13 @@ class CatalogContract:
 
         assert sorted(connection.name for connection in found) == sorted(names)
         assert len({connection.id for connection in found}) == len(found)
+
+    async def test_a_sync_that_is_going_on_is_said(self, catalog: Catalog, going: str) -> None:
+        """Or not said of any, where the vendor does not tell."""
+        found = {connection.name: connection.syncing for connection in await catalog.connections()}
+
+        assert found[going] is True or set(found.values()) == {None}
+        assert not any(syncing for name, syncing in found.items() if name != going)
 
     async def test_times_are_aware(self, catalog: Catalog) -> None:
         found = await catalog.connections()

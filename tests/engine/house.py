@@ -58,7 +58,7 @@ class SetClock:
 class House:
     root: Path
     clock: SetClock = field(default_factory=SetClock)
-    environ: dict = field(default_factory=dict)
+    environ: dict = field(default_factory=lambda: {"STACKHUB_WATCH": "0s"})  # who watches accounts says so
     scheduled: bool = False  # ticks fall, and what is old is forgotten
     thorough: bool = False  # every loop sees every step of the clock
 

@@ -4,7 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 from server.ground import asked_for
 
-from stackhub.contract import Outcome
+from stackhub.contract import Connection, Health, Outcome, Relation
+from stackhub.store import connections
+from stackhub.store.transaction import Transaction
 
 API = "/api/v1"
 
@@ -83,3 +85,19 @@ async def test_a_run_that_nobody_was_told_of_says_why(ground, client):
     told = (await client.get(f"{API}/runs/{run}/told")).json()
     assert told["because"] == ["it succeeded, was in time, and no incident of its pipeline was open"]
     assert [route["route"] for route in told["routes"]] == ["bell"]
+
+
+async def test_connections_are_shown_with_who_loads_them_and_what_is_wrong(ground, client):
+    held = {
+        "c1": Connection(id="c1", name="orders", health=Health.PAUSED, schedule="every 6 h"),
+        "c2": Connection(id="c2", name="other", health=Health.OK, relations=(Relation("db", "raw", "t"),)),
+    }
+    rows = connections.seen("toy", {}, held, datetime.now(UTC))
+    await ground.engine.store.apply(Transaction().add(*rows))
+    shown = (await client.get(f"{API}/connections")).json()
+    assert [(one["instance"], one["name"], one["health"], one["used_by"]) for one in shown] == [
+        ("toy", "orders", "paused", []),
+        ("toy", "other", "ok", []),
+    ]
+    assert shown[1]["tables"] == ["db.raw.t"]
+    assert (await client.get(f"{API}/connections?instance=nobody")).json() == []

@@ -98,6 +98,22 @@ async def test_the_catalogue_tells_health_schedule_and_last_landing(fivetran, ve
 
 
 @pytest.mark.parametrize(
+    ("paused", "setup", "schema", "health"),
+    [
+        (False, "connected", "ready", Health.OK),
+        (False, "connected", "blocked_on_capture", Health.BLOCKED),
+        (False, "broken", "blocked_on_capture", Health.BROKEN),
+        (True, "connected", "blocked_on_capture", Health.PAUSED),
+        (False, "hibernating", "ready", Health.UNKNOWN),
+    ],
+)
+async def test_health_is_the_first_thing_a_person_has_to_do(fivetran, vendor, paused, setup, schema, health):
+    line = vendor.line("crm")
+    line.paused, line.setup_state, line.schema_status = paused, setup, schema
+    assert (await fivetran.connections())[0].health is health
+
+
+@pytest.mark.parametrize(
     ("service", "name", "filled"),
     [
         ("salesforce", "salesforce", (("salesforce", ""),)),

@@ -293,6 +293,13 @@ def upgrade() -> None:
         sa.Column("data", sa.Text, nullable=False),
     )
     op.create_table(
+        "project",
+        sa.Column("instance", sa.Text, primary_key=True),
+        sa.Column("manifest", sa.Text, nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
+        sa.Column("data", sa.Text, nullable=False),
+    )
+    op.create_table(
         "owed",
         sa.Column("pipeline", sa.Text, primary_key=True),
         sa.Column("task", sa.Text, primary_key=True),
