@@ -55,7 +55,13 @@ def house(house):
 
 
 async def known(hub):
-    await hub.until(lambda: ("shop", "marts") in hub.engine.inference.known)
+    """Wait until the project was read and what the account loads is known as well."""
+
+    def matched():
+        found = hub.engine.inference.known.get(("shop", "marts"))
+        return found is not None and found.reads and all(read.loaders for read in found.reads)
+
+    await hub.until(matched)
 
 
 async def fail(hub):
