@@ -31,6 +31,24 @@ def show(context: Context, run: Run, as_json: Json = False) -> int:
     return history.show(where(context), run, as_json=as_json)
 
 
+@command("nodes last --state failed", LOOK)
+def nodes(
+    context: Context,
+    step: RunOrStep,
+    state: Annotated[
+        str, typer.Option("--state", "-s", help="failed, running, succeeded, warned, skipped or unknown.")
+    ] = "",
+    limit: Annotated[
+        int | None, typer.Option("--number", "-n", min=1, help="At most so many: else 100, with --json all.")
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """List the dbt nodes of a run, or of a step: what failed first, then the slowest, with rows, owner and error."""
+    from stackhub.cli import nodes as listing
+
+    return listing.nodes(where(context), step, state=state, limit=limit, as_json=as_json)
+
+
 @command("logs last.marts --follow", LOOK)
 def logs(
     context: Context,

@@ -38,6 +38,8 @@ ICONS: Final = {
     "upstream_failed": ("⊘", "-"),
     "skipped": ("»", "-"),
     "cancelled": ("■", "#"),
+    "warned": ("!", "!"),
+    "unknown": ("?", "?"),
 }
 STYLES: Final = {
     "starting": "cyan",
@@ -50,6 +52,8 @@ STYLES: Final = {
     "upstream_failed": "red",
     "skipped": "yellow",
     "cancelled": "magenta",
+    "warned": "yellow",
+    "unknown": "bold yellow",
 }
 
 

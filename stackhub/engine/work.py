@@ -14,6 +14,7 @@ from stackhub.model.pipeline import Pipeline, Route
 from stackhub.model.run import OpenRun
 from stackhub.model.step import Step
 from stackhub.store import queries
+from stackhub.store.nodes import left
 from stackhub.store.store import Store
 
 
@@ -76,12 +77,8 @@ class Work:
         return instance.connector if instance is not None else None
 
     async def _nodes(self, open_run: OpenRun, step: Step) -> tuple[Node, ...]:
-        """Return how earlier tries left each node: of this step, else of the run that this one retries."""
+        """Return how earlier tries left each node: of this step, and in the runs that this one goes on from."""
         run = open_run.run
         if step.attempt == 1 and not run.retry_of:
             return ()
-        found = (await self._store.read(bound(queries.nodes, run_id=run.id, task=step.task))).get(step.task, [])
-        if not found and run.retry_of and not run.origin.get("from_start"):
-            older = await self._store.read(bound(queries.nodes, run_id=run.retry_of, task=step.task))
-            found = older.get(step.task, [])
-        return tuple(found)
+        return await self._store.read(bound(left, run=run, task=step.task))

@@ -34,3 +34,4 @@ class Node:
     rows: int | None = None
     relation: str = ""
     owner: str = ""
+    passing: bool | None = None  # of a failure: it may pass by itself, or trying again is no use; None: nobody can tell

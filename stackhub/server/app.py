@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 import stackhub
 from stackhub.engine.engine import Engine
 from stackhub.errors import Refused, StoreUnavailable
-from stackhub.server import asking, backfilling, front, hooks, reading
+from stackhub.server import asking, backfilling, explaining, front, hooks, reading
 from stackhub.server.metrics import Metrics
 
 log = structlog.get_logger()
@@ -49,6 +49,7 @@ def make(
     app.state.metrics = metrics
     app.state.keys = anyio.Lock()
     app.include_router(reading.router, prefix="/api/v1")
+    app.include_router(explaining.router, prefix="/api/v1")
     app.include_router(asking.router, prefix="/api/v1")
     app.include_router(backfilling.router, prefix="/api/v1")
     app.include_router(hooks.router)

@@ -124,6 +124,7 @@ def node_view(node: Node) -> View:
         "rows": node.rows,
         "relation": node.relation,
         "owner": node.owner,
+        "passing": node.passing,
     }
 
 
