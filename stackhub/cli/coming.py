@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -10,10 +11,11 @@ from rich.text import Text
 
 from stackhub.cli import named, plan, words
 from stackhub.cli.where import Where
-from stackhub.decide import dst
+from stackhub.decide import dst, facets
 from stackhub.decide.clockwork import works
 from stackhub.decide.schedule import first, left_out, upcoming
 from stackhub.model.codec import dump
+from stackhub.server import forecasting
 from stackhub.server.views import moment, next_view, waiting_view
 from stackhub.store import configure, queries
 from stackhub.store.configure import Scheduled, runs_next
@@ -21,6 +23,7 @@ from stackhub.store.queries import Known
 from stackhub.store.waiting import waiting
 
 LEFT_OUT: Final = 3  # days that a calendar leaves out which are shown
+WORTH_SAYING: Final = 0.05  # of probability to miss a deadline
 TURNS: Final = 2  # of each zone's clock
 
 
@@ -32,6 +35,7 @@ def following(where: Where, pipeline: str, *, many: int, as_json: bool) -> int:
         (view for one in mine for view in _ticks(one, known[one.pipeline], now, many)),
         key=lambda view: (view["at"], view["pipeline"]),
     )[:many]
+    ticks = [{**view, "forecast": ahead} for view, ahead in zip(ticks, _ahead(where, known, ticks, now), strict=True)]
     ticks = _waits(where, known, {one.pipeline for one in mine}) + ticks
     if as_json:
         words.document(ticks)
@@ -46,6 +50,26 @@ def following(where: Where, pipeline: str, *, many: int, as_json: bool) -> int:
     elif not in_force:
         print("\nas configured: no daemon has ever run here, and schedules fall due only while one does")
     return 0
+
+
+def _ahead(
+    where: Where, known: Mapping[str, Known], ticks: Sequence[dict[str, Any]], now: datetime
+) -> list[dict[str, Any] | None]:
+    """Look ahead of each tick to come; of nothing while there is no store."""
+    with where.reader() as reader:
+        if reader is None:
+            return [None] * len(ticks)
+        return [
+            reader(
+                partial(
+                    forecasting.of_tick,
+                    pipeline=known[view["pipeline"]].pipeline,
+                    tick=datetime.fromisoformat(view["at"]),
+                    now=now,
+                )
+            )
+            for view in ticks
+        ]
 
 
 def _scheduled(where: Where, pipeline: str, now: datetime) -> tuple[dict[str, Known], list[Scheduled], bool]:
@@ -109,6 +133,15 @@ def _list_ticks(ticks: Sequence[dict[str, Any]], now: datetime) -> None:
         if "waiting" in view:
             until = f", until {words.stamp(datetime.fromisoformat(view['until']), 'UTC')} UTC" if view["until"] else ""
             note = f"{view['waiting']}{until}"
+        if (ahead := view.get("forecast")) and ahead["finish_p50"]:
+            note += (
+                f", done at {words.stamp(datetime.fromisoformat(ahead['finish_p50']), view['schedule']['timezone'])}"
+            )
+            note += "".join(
+                f" ({facets.percent(one['risk'])} to miss {one['text'].removeprefix('finish ')})"
+                for one in ahead["deadlines"]
+                if one["risk"] >= WORTH_SAYING
+            )
         if view["paused"]:
             note = f"paused: {view['paused_reason']}" if view["paused_reason"] else "paused"
         zone = view["schedule"]["timezone"]

@@ -11,6 +11,7 @@ from stackhub.cli.where import Where
 from stackhub.decide.mute import of_key
 from stackhub.errors import Refused
 from stackhub.model.run import RUN_OPEN, OpenRun, Run, RunState
+from stackhub.server import forecasting
 from stackhub.server.views import run_view, show_view
 from stackhub.server.why import why_view
 from stackhub.store import muted, queries, shown
@@ -61,9 +62,10 @@ def show(where: Where, typed: str, *, as_json: bool) -> int:
         nodes = there(partial(queries.nodes, run_id=found.run.id))
         events = there(partial(queries.events, run_id=found.run.id))
         usual = there(partial(queries.usual, pipeline=found.run.pipeline))
+        ahead = there(partial(forecasting.of_run, open_run=found, now=now))
         mute = of_key(there(muted.in_force), f"pipeline:{found.run.pipeline}", now)
     if as_json:
-        words.document(show_view(found, events, nodes, usual, now, mute))
+        words.document(show_view(found, events, nodes, usual, now, mute, ahead))
         return 0
     run, zone, out = found.run, where.hub().timezone, words.console()
     interval = f"{words.stamp(run.interval.start, zone)} to {words.stamp(run.interval.end, zone)} {zone}"
@@ -72,6 +74,8 @@ def show(where: Where, typed: str, *, as_json: bool) -> int:
     if mute is not None:
         said = f"muted until {words.stamp(mute.until, zone)} {zone} by {mute.by}: {mute.reason}"
         out.print(Text(words.clean(said), style="magenta"))
+    for line in forecasting.said(ahead, zone) if ahead is not None else ():
+        out.print(Text(words.clean(line), style="cyan"))
     progress.summary(out, found, usual, picture.failures(found, nodes))
     return 0
 

@@ -111,6 +111,12 @@ class SlaFile(_Strict):
     )
     max_duration: Duration | None = Field(default=None, description="from the tick")
     timezone: str | None = Field(default=None, description="of finish_by; by default the schedule's")
+    at_risk: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.5, description="the probability to miss it, from which on people are told"
+    )
+    at_risk_ends: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None, description="below it they are told that it is over; by default half of at_risk"
+    )
 
 
 class RetriesFile(_Strict):

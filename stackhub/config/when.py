@@ -70,7 +70,16 @@ def sla(file: PipelineFile, page: Page, declared: tuple[Schedule, ...], timezone
             f"in which zone? The schedules are in {' and '.join(zones)}: add timezone under sla",
         )
     zone = _zone(one.timezone, ("sla", "timezone"), page) if one.timezone is not None else next(iter(zones), timezone)
-    return Sla(finish_by=finish_by, max_duration=one.max_duration, timezone=zone or timezone)
+    ends = one.at_risk / 2 if one.at_risk_ends is None else one.at_risk_ends
+    if ends > one.at_risk:
+        page.wrong(("sla", "at_risk_ends"), f"should not lie above at_risk, which is {one.at_risk:g}")
+    return Sla(
+        finish_by=finish_by,
+        max_duration=one.max_duration,
+        timezone=zone or timezone,
+        at_risk=one.at_risk,
+        at_risk_ends=ends,
+    )
 
 
 def cron_fault(line: str) -> str | None:

@@ -5,6 +5,8 @@ The root cause comes first: the step that failed by itself, not those that could
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
 
 from stackhub.contract import Severity
 from stackhub.decide import partial
@@ -13,6 +15,7 @@ from stackhub.model.pipeline import Pipeline, Told
 from stackhub.model.run import OpenRun
 from stackhub.model.step import OPEN, Step, StepState
 
+AT_RISK: Final = "at risk: waiting on "  # how the cause of such a facet begins
 LISTED = 5  # names in a list before it becomes a count
 
 
@@ -116,6 +119,52 @@ def late(
         run=open_run.run.id if open_run else "",
         covers=covers,
     )
+
+
+def at_risk(
+    pipeline: Pipeline,
+    open_run: OpenRun,
+    now: datetime,
+    *,
+    text: str,
+    at: datetime,
+    risk: float,
+    finish: datetime | None,
+    step: Step | None,
+    node: str,
+    covers: datetime | None,
+    contact: str,
+) -> Facet:
+    """Say that a deadline will probably be missed; ``finish`` None: not all is known that lies ahead."""
+    waits = step.task if step is not None else "its steps"
+    clock = finish.astimezone(ZoneInfo(pipeline.sla.timezone if pipeline.sla else "UTC")) if finish else None
+    expected = f"expected at {clock:%H:%M}, " if clock else ""
+    facts = [
+        *((("Waiting on", _doing(step, now)),) if step is not None else ()),
+        *((("Building", node),) if node else ()),
+        ("Deadline", f"{text}: {stamp(at)}"),
+        *((("Expected", stamp(finish)),) if finish else ()),
+        ("Run", open_run.run.id),
+        *((("Owner", pipeline.owner),) if pipeline.owner else ()),
+    ]
+    return Facet(
+        kind=Told.AT_RISK,
+        since=now,
+        severity=Severity.WARNING,
+        title=f"{pipeline.name} is at risk: {expected}{text} missed with {percent(risk)}; waiting on {waits}",
+        cause=f"{AT_RISK}{waits}",
+        summary="Told from how long its steps took before. It ends when the run is safe again, or done.",
+        facts=tuple(facts),
+        links=_links(step, open_run.run.id, contact),
+        owners=_owners(pipeline),
+        run=open_run.run.id,
+        covers=covers,
+    )
+
+
+def percent(risk: float) -> str:
+    """Write a probability for people: never surer than what it is made of."""
+    return "more than 99 %" if risk > 0.99 else "less than 1 %" if risk < 0.01 else f"{risk:.0%}".replace("%", " %")  # noqa: PLR2004 - one in a hundred
 
 
 def stalled(open_run: OpenRun, step: Step, now: datetime, *, contact: str) -> Facet:

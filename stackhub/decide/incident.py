@@ -18,6 +18,7 @@ from stackhub.decide.routes import Ear, RouteIn, ears, severity_at
 from stackhub.model.incident import Facet, Incident, Knows
 from stackhub.model.pipeline import Told
 
+BEYOND: Final = frozenset({Told.FAILED, Told.LATE})  # what was at risk has come to pass
 ORDER: Final = (Told.FAILED, Told.LATE, Told.STALLED, Told.UPSTREAM, Told.AT_RISK)  # whose words head the message
 RUNS: Final = 50  # that are remembered of one incident
 
@@ -39,10 +40,11 @@ def observe(
         facet = replace(facet, since=old.since)
         if facet == old:
             return None
+    kept = {kind: one for kind, one in incident.facets.items() if kind is not Told.AT_RISK or facet.kind not in BEYOND}
     worst = max((incident.severity, facet.severity), key=lambda severity: severity.rank)
     changed = replace(
         incident,
-        facets={**incident.facets, facet.kind: facet},
+        facets={**kept, facet.kind: facet},
         severity=worst,
         runs=incident.runs if not facet.run or facet.run in incident.runs else (*incident.runs, facet.run)[-RUNS:],
     )

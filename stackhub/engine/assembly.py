@@ -23,6 +23,7 @@ from stackhub.engine.catalog import Catalogue
 from stackhub.engine.commands import Commands
 from stackhub.engine.deadlines import Deadlines
 from stackhub.engine.durations import Durations
+from stackhub.engine.forecasts import Forecasts
 from stackhub.engine.hooks import Hooks
 from stackhub.engine.hosts import Hosts
 from stackhub.engine.hub import Engine
@@ -88,7 +89,6 @@ async def assembled(
     catalogue.on_swept.append(lambda _: inference.bell.ring())
     births = Births(board, clock, ids, inference, alone=alone)
     scheduler = Scheduler(store, board, births, in_force, clock, tenure)
-    durations = Durations(store)
     work = Work(store, in_force, environ)
     place = Place(
         store=store,
@@ -103,7 +103,7 @@ async def assembled(
         contact=contact,
         tenure=tenure,
         hosts=hosts,
-        durations=durations,
+        durations=Durations(store),
         catalogue=catalogue,
     )
     lanes = Lanes(place, group)
@@ -125,7 +125,7 @@ async def assembled(
     around = Surroundings(
         tenure=tenure,
         hosts=hosts,
-        durations=durations,
+        durations=place.durations,
         downstream=in_force.downstream,
         rules=in_force.rules,
         following=scheduler.following,
@@ -162,7 +162,8 @@ async def assembled(
         owing=owing,
         ring=partial(_ring_news, lanes, triggers),
     )
-    board.on_moved.append(_ringer(board, lanes, deadlines, abreast))
+    forecasts = Forecasts(store, board, incidents, in_force, clock, tenure, ring=lanes.ring_outboxes, contact=contact)
+    board.on_moved += [forecasts.moved, _ringer(board, lanes, deadlines, abreast)]
     reminders = Reminders(store, incidents, in_force, clock, tenure, ring=lanes.ring_outboxes)
     backfills = Backfills(
         store=store,
@@ -203,6 +204,7 @@ async def assembled(
         hooks=Hooks(store=store, in_force=in_force, clock=clock, environ=environ),
         watching=watching,
         deadlines=deadlines,
+        forecasts=forecasts,
         reminders=reminders,
         backfills=backfills,
         lanes=lanes,

@@ -74,7 +74,7 @@ class Deadlines:
             following = await self._store.read(_next)
             now = self._clock.now()
             if following is not None and following <= now:
-                for due in await self._store.read(partial(_due, until=now)):
+                for due in await self._store.read(partial(due_by, until=now)):
                     try:
                         await self.judge(due)
                     except LostLane:  # whoever keeps the time now judges it
@@ -135,23 +135,25 @@ class Deadlines:
 def judged(due: OpenDeadline, runs: list[Run], now: datetime) -> Lateness:
     """Judge by every run that covers what was promised: a retry, or a later run, may have kept the promise."""
     at = due.deadline.at
-    mine = _answering(due, runs)
+    mine = answering(due, runs)
     if any(run.state is RunState.SUCCEEDED and run.ended_at is not None and run.ended_at <= at for run in mine):
         return Lateness.MET
     return passed(due.deadline, now, _newest(due, runs))
 
 
-def _answering(due: OpenDeadline, runs: list[Run]) -> list[Run]:
+def answering(due: OpenDeadline, runs: list[Run]) -> list[Run]:
+    """Return the runs that may keep what was promised."""
     whole = [run for run in runs if not create.is_part(run)]
     return [run for run in whole if run.id == due.run or due.covers is None or run.interval.end >= due.covers]
 
 
 def _newest(due: OpenDeadline, runs: list[Run]) -> Run | None:
-    mine = _answering(due, runs)
+    mine = answering(due, runs)
     return max(mine, key=lambda run: run.id) if mine else None
 
 
-def _due(connection: sa.Connection, until: datetime) -> list[OpenDeadline]:
+def due_by(connection: sa.Connection, until: datetime) -> list[OpenDeadline]:
+    """Return the deadlines up to then that have not been judged, the earliest first."""
     query = (
         sa.select(t.deadline)
         .where(sa.text("state = 'open'"), t.deadline.c.at <= micros(until))

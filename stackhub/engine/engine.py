@@ -79,6 +79,7 @@ async def _keep_time(engine: Engine, *, schedule: bool) -> None:
         await engine.keep_time()
     async with anyio.create_task_group() as group:
         group.start_soon(engine.deadlines.run)
+        group.start_soon(engine.forecasts.run)
         group.start_soon(engine.reminders.run)
         group.start_soon(watch_inbox, engine.commands)
         if schedule:

@@ -16,6 +16,7 @@ from stackhub.engine.board import Board
 from stackhub.engine.catalog import Catalogue
 from stackhub.engine.commands import Commands
 from stackhub.engine.deadlines import Deadlines
+from stackhub.engine.forecasts import Forecasts
 from stackhub.engine.hooks import Hooks
 from stackhub.engine.incidents import UNDELIVERED, Incidents
 from stackhub.engine.inference import Inference
@@ -50,6 +51,7 @@ class Engine:
     hooks: Hooks
     watching: Watching
     deadlines: Deadlines
+    forecasts: Forecasts
     reminders: Reminders
     backfills: Backfills
     lanes: Lanes

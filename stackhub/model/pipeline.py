@@ -169,6 +169,8 @@ class Sla:
     finish_by: time | None = None  # in `timezone`; the next such time after the tick
     max_duration: timedelta | None = None  # from the tick, or from the start of a run without one
     timezone: str = "UTC"
+    at_risk: float = 0.5  # the probability to miss it, from which on people are told
+    at_risk_ends: float = 0.25  # and below which it counts as safe again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

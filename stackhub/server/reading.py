@@ -13,7 +13,7 @@ from stackhub.decide.watch import trouble_of, uses_of
 from stackhub.engine.engine import Engine
 from stackhub.engine.standin import StandIn
 from stackhub.model.run import OpenRun, RunState
-from stackhub.server import views
+from stackhub.server import forecasting, views
 from stackhub.server.coming import preview
 from stackhub.server.finding import RunId, Text, TheEngine, answers, pipeline_named, run_named, task_named
 from stackhub.server.patience import read
@@ -94,7 +94,8 @@ async def show_run(run_id: RunId, engine: TheEngine) -> View:
     usual = await read(engine, partial(queries.usual, pipeline=run.pipeline))
     now = engine.clock.now()
     mute = of_key(engine.incidents.mutes, f"pipeline:{run.pipeline}", now)
-    return views.show_view(open_run, events, nodes, usual, now, mute)
+    ahead = await read(engine, partial(forecasting.of_run, open_run=open_run, now=now))
+    return views.show_view(open_run, events, nodes, usual, now, mute, ahead)
 
 
 @router.get("/runs/{run_id}/events", tags=["runs"], responses=answers(404, 409))
@@ -253,7 +254,14 @@ async def list_next(engine: TheEngine) -> list[View]:
     coming = [one for one in engine.scheduler.coming() if one.next_at is not None]
     coming.sort(key=lambda one: (one.next_at is None, one.next_at, one.pipeline))
     held = [views.waiting_view(one, known.get(one.pipeline)) for one in waits]
-    return held + [views.next_view(one, known.get(one.pipeline)) for one in coming]
+    now, shown_next = engine.clock.now(), []
+    for one in coming:
+        there, ahead = known.get(one.pipeline), None
+        if there is not None and one.next_at is not None:
+            tick = partial(forecasting.of_tick, pipeline=there.pipeline, tick=one.next_at, now=now)
+            ahead = await read(engine, tick)
+        shown_next.append(views.next_view(one, there, ahead))
+    return held + shown_next
 
 
 @router.get("/instances", tags=["hub"])

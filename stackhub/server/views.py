@@ -64,14 +64,19 @@ def show_view(
     usual: Mapping[str, float],
     now: datetime | None = None,
     mute: Mute | None = None,
+    forecast: View | None = None,
 ) -> View:
-    """Show a run with its steps and its history. ``nodes`` and ``usual`` (seconds) are by task."""
+    """Show a run with its steps and its history. ``nodes`` and ``usual`` (seconds) are by task.
+
+    ``forecast`` is what is to be expected of an open one, see `server.forecasting`.
+    """
     return {
         **run_view(open_run.run, now),
         "steps": [
             step_view(step, open_run, nodes=nodes.get(name, ()), usual=usual.get(name))
             for name, step in open_run.steps.items()
         ],
+        "forecast": forecast,
         "muted": {"until": moment(mute.until), "by": mute.by, "reason": mute.reason} if mute else None,
         "events": [event_view(line) for line in events],
     }
@@ -190,7 +195,7 @@ def pipeline_view(
     }
 
 
-def next_view(scheduled: Scheduled, known: Known | None) -> View:
+def next_view(scheduled: Scheduled, known: Known | None, forecast: View | None = None) -> View:
     """Show what one schedule does next; ``at`` is null when it never fires again, and of no effect while paused."""
     return {
         "pipeline": scheduled.pipeline,
@@ -198,6 +203,7 @@ def next_view(scheduled: Scheduled, known: Known | None) -> View:
         "schedule": _schedule(scheduled.schedule),
         "paused": known is not None and known.paused_at is not None,
         "paused_reason": known.paused_reason if known else "",
+        "forecast": forecast,
     }
 
 
@@ -350,7 +356,12 @@ def _sla(sla: Sla | None) -> View | None:
     if sla is None:
         return None
     finish_by = sla.finish_by.strftime("%H:%M") if sla.finish_by else None
-    return {"finish_by": finish_by, "max_duration": seconds(sla.max_duration), "timezone": sla.timezone}
+    return {
+        "finish_by": finish_by,
+        "max_duration": seconds(sla.max_duration),
+        "timezone": sla.timezone,
+        "at_risk": sla.at_risk,
+    }
 
 
 def _alerts(pipeline: Pipeline) -> list[View] | None:

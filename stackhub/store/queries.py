@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from stackhub.decide.history import task_key
 from stackhub.errors import StoreUnusable
 from stackhub.model.codec import load
 from stackhub.model.incident import Incident
@@ -203,6 +204,18 @@ def durations(connection: sa.Connection, instance: str) -> dict[str, tuple[float
     """Return how long the work of an instance took, in seconds and the newest last, by what it was."""
     query = sa.select(t.duration.c.key, t.duration.c.data).where(t.duration.c.instance == instance)
     return {row.key: load(tuple[float, ...], row.data) for row in connection.execute(query)}
+
+
+def histories(connection: sa.Connection, pipeline: Pipeline) -> dict[str, tuple[float, ...]]:
+    """Return how long the tasks of a pipeline took, in seconds and the newest last, by task."""
+    names = {task_key(pipeline.name, task.name): task.name for task in pipeline.tasks}
+    found: dict[str, tuple[float, ...]] = {}
+    for instance in sorted({task.instance for task in pipeline.tasks}):
+        for part in _parts(sorted(names)):
+            where = (t.duration.c.instance == instance, t.duration.c.key.in_(part))
+            for row in connection.execute(sa.select(t.duration.c.key, t.duration.c.data).where(*where)):
+                found[names[row.key]] = load(tuple[float, ...], row.data)
+    return found
 
 
 def usual(connection: sa.Connection, pipeline: str, last: int = 10) -> dict[str, float]:

@@ -124,6 +124,12 @@ def test_finish_by_is_in_the_schedules_zone_or_the_hubs(furnished, schedule, zon
     assert pipeline(furnished, text).sla == Sla(finish_by=time(7, 30), timezone=zone)
 
 
+def test_the_risk_that_is_told_ends_at_half_of_it_unless_it_is_said(furnished):
+    text = "sla: {max_duration: 1h, at_risk: 0.8%s}\n" + tasks("  a: {uses: mill.build}")
+    said = [pipeline(furnished, text % more).sla for more in ("", ", at_risk_ends: 0.7")]
+    assert [(sla.at_risk, sla.at_risk_ends) for sla in said] == [(0.8, 0.4), (0.8, 0.7)]
+
+
 def test_finish_by_may_name_its_zone(furnished):
     text = "schedule: {every: 1h}\nsla: {finish_by: 07:30, timezone: Asia/Tokyo}\n" + tasks("  a: {uses: mill.build}")
     assert pipeline(furnished, text).sla.timezone == "Asia/Tokyo"
@@ -234,6 +240,8 @@ B = "  b: {uses: mill.build, needs: []}\n"
         ("sla: {finish_by: '24:00'}\n" + tasks(B), "1:18: sla.finish_by: should be a time of day, HH:MM, such as 07:30"),
         ("sla: {finish_by: 730}\n" + tasks(B), "1:18: sla.finish_by: should be text: put it in quotes"),
         ("sla: {max_duration: 0m}\n" + tasks(B), "1:21: sla.max_duration: should be longer than nothing"),
+        ("sla: {max_duration: 1h, at_risk: 1.5}\n" + tasks(B), "1:34: sla.at_risk: should be less than or equal to 1"),
+        ("sla: {max_duration: 1h, at_risk: 0.2, at_risk_ends: 0.3}\n" + tasks(B), "1:53: sla.at_risk_ends: should not lie above at_risk, which is 0.2"),
         ("sla:\n  finish_by:\n" + tasks(B), "2:3: sla.finish_by: is empty"),
         ("schedule: [{cron: '0 6 * * *', timezone: Asia/Tokyo}, {cron: '0 6 * * *'}]\nsla: {finish_by: 07:30}\n" + tasks(B), "2:18: sla.finish_by: in which zone? The schedules are in Asia/Tokyo and UTC: add timezone under sla"),
         # tasks

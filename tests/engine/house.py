@@ -194,6 +194,7 @@ class Hub:
         lanes.bell.ring()
         self.engine.scheduler.bell.ring()
         self.engine.deadlines.bell.ring()
+        self.engine.forecasts.bell.ring()
         self.engine.reminders.bell.ring()
         self.engine.triggers.bell.ring()
         self.engine.jumps.bell.ring()

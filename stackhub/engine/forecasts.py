@@ -1,0 +1,201 @@
+"""Looks ahead: which open runs will probably miss their deadline, told before they do.
+
+What falls due is the open deadline itself; between two looks nothing is kept but in the incident, so a look may be made
+at any time, by whoever keeps the time, and made again after a death.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from stackhub.clock import Clock
+from stackhub.decide import facets, forecast
+from stackhub.decide.forecast import Outlook
+from stackhub.decide.incident import Change
+from stackhub.engine.bell import Bell
+from stackhub.engine.board import Board
+from stackhub.engine.deadlines import OpenDeadline, answering, due_by
+from stackhub.engine.incidents import PIPELINE, Incidents
+from stackhub.engine.inforce import InForce
+from stackhub.engine.tenure import Tenure
+from stackhub.errors import LostLane, StaleRun
+from stackhub.model.incident import Facet
+from stackhub.model.node import NodeState
+from stackhub.model.pipeline import Sla, Told
+from stackhub.model.run import OpenRun
+from stackhub.model.step import Step
+from stackhub.store import queries
+from stackhub.store.lanes import TIME
+from stackhub.store.rows import happened
+from stackhub.store.store import Store
+from stackhub.store.transaction import Transaction
+
+LOOK: Final = 30.0  # seconds between looks at which deadlines there are
+AHEAD: Final = timedelta(days=2)  # deadlines beyond are not looked at yet
+
+
+class Forecasts:
+    """Owns the `at_risk` facets of pipelines."""
+
+    def __init__(
+        self,
+        store: Store,
+        board: Board,
+        incidents: Incidents,
+        in_force: InForce,
+        clock: Clock,
+        tenure: Tenure,
+        *,
+        ring: Callable[[], None],
+        contact: str,
+    ) -> None:
+        self.bell = Bell()
+        self._store = store
+        self._board = board
+        self._incidents = incidents
+        self._in_force = in_force
+        self._clock = clock
+        self._tenure = tenure
+        self._ring = ring
+        self._contact = contact
+        self._last: dict[str, datetime] = {}  # when a pipeline was last looked at
+        self._next: dict[str, datetime] = {}
+
+    def moved(self, open_run: OpenRun, changed: Sequence[Step]) -> None:
+        """Look again at a run in which something has moved, though not at once each time."""
+        name = open_run.run.pipeline
+        if open_run.pipeline.sla is None or not changed:
+            return
+        soon = self._last.get(name, self._clock.now() - forecast.SOON) + forecast.SOON
+        if name not in self._next or soon < self._next[name]:
+            self._next[name] = soon
+            self.bell.ring()
+
+    async def run(self) -> None:
+        """Look ahead until cancelled."""
+        while True:
+            try:
+                await self.look()
+            except LostLane:  # whoever keeps the time now looks
+                self._tenure.drop(TIME)
+            now = self._clock.now()
+            waits = [(at - now).total_seconds() for at in self._next.values()]
+            await self.bell.wait(max(0.0, min([*waits, self._clock.between_looks(LOOK)])))
+
+    async def look(self) -> None:
+        """Look at every pipeline that has a deadline ahead and whose turn it is."""
+        now = self._clock.now()
+        wanted = {open_run.run.pipeline for open_run in self._board.runs() if open_run.pipeline.sla is not None}
+        warned = {one.pipeline for one in self._incidents.open.values() if Told.AT_RISK in one.facets}
+        due: dict[str, list[OpenDeadline]] = {}
+        if wanted | warned:
+            for one in await self._store.read(partial(due_by, until=now + AHEAD)):
+                due.setdefault(one.pipeline, []).append(one)
+        self._next = {name: at for name, at in self._next.items() if name in wanted | warned}
+        for name in sorted(wanted | warned):
+            if self._next.get(name, now) <= now:
+                self._last[name] = now
+                self._next.pop(name, None)
+                again = await self._look_at(name, due.get(name, []))
+                self._next[name] = min(again, self._next.get(name, again))  # something may have moved meanwhile
+        self._last = {name: at for name, at in self._last.items() if name in self._next}
+
+    async def _look_at(self, name: str, due: Sequence[OpenDeadline]) -> datetime:
+        """Look at one pipeline; return when to look again."""
+        now, worst = self._clock.now(), None
+        if any(one.deadline.at <= now for one in due):
+            return now + forecast.SOON  # first it is judged
+        for one in due:
+            found = await self._outlook(one)
+            if found is not None and (
+                worst is None or found[1].risk(one.deadline.at) > worst[2].risk(worst[0].deadline.at)
+            ):
+                worst = (one, *found)
+        was = self._warned(name)
+        if worst is None:
+            if was is not None:
+                await self._end(name, "no run of it is under way that could miss its deadline")
+            return now + forecast.LATER
+        one, open_run, outlook = worst
+        risk, sla = outlook.risk(one.deadline.at), open_run.pipeline.sla or Sla()
+        if not forecast.at_risk(risk, sla, already=was is not None):
+            if was is not None:
+                await self._end(name, f"it will probably be in time: {facets.percent(risk)} to miss it")
+        elif not self._told(name):
+            await self._warn(one, open_run, outlook, was)
+        return forecast.look_again(now, one.deadline.at)
+
+    async def _outlook(self, one: OpenDeadline) -> tuple[OpenRun, Outlook] | None:
+        runs = {open_run.run.id: open_run for open_run in self._board.runs(one.pipeline)}
+        mine = answering(one, [open_run.run for open_run in runs.values()])
+        if not mine:
+            return None
+        open_run = runs[max(mine, key=lambda run: run.id).id]
+        histories = await self._store.read(partial(queries.histories, pipeline=open_run.pipeline))
+        outlook = forecast.of_run(open_run, histories, self._clock.now())
+        return None if outlook is None else (open_run, outlook)
+
+    async def _warn(self, one: OpenDeadline, open_run: OpenRun, outlook: Outlook, was: Facet | None) -> None:
+        at, now = one.deadline.at, self._clock.now()
+        before = was.cause.removeprefix(facets.AT_RISK) if was is not None else ""
+        step = open_run.steps.get(outlook.waits_on(at, before))
+        if was is not None and step is not None and step.task == before and was.covers == one.covers:
+            return  # nobody would learn anything
+        facet = facets.at_risk(
+            open_run.pipeline,
+            open_run,
+            now,
+            text=one.deadline.text,
+            at=at,
+            risk=outlook.risk(at),
+            finish=outlook.finish(0.5),
+            step=step,
+            node=await self._node(step, now) if step is not None else "",
+            covers=one.covers,
+            contact=self._contact,
+        )
+        key = f"{PIPELINE}{one.pipeline}"
+        async with self._incidents.holding(key):
+            if self._board.get(open_run.run.id) is not open_run or self._told(one.pipeline):
+                return  # it has moved meanwhile, and is looked at again
+            transaction = Transaction(lanes=self._tenure.under(TIME))
+            change = self._incidents.observe(key, facet, transaction, pipeline=one.pipeline)
+            transaction.add(happened(now, "at_risk", pipeline=one.pipeline, run=open_run.run.id, text=facet.title))
+            await self._commit(key, transaction, change)
+
+    async def _end(self, name: str, why: str) -> None:
+        key = f"{PIPELINE}{name}"
+        async with self._incidents.holding(key):
+            transaction = Transaction(lanes=self._tenure.under(TIME))
+            await self._commit(key, transaction, self._incidents.cease(key, [Told.AT_RISK], transaction, why))
+
+    async def _commit(self, key: str, transaction: Transaction, change: Change | None) -> None:
+        if change is None:
+            return
+        self._incidents.guard(key, transaction)
+        try:
+            await self._store.apply(transaction)
+        except StaleRun:
+            await self._incidents.reload(self._store)
+            return
+        self._incidents.committed([change], guarded=[key])
+        self._ring()
+
+    def _warned(self, name: str) -> Facet | None:
+        known = self._incidents.open.get(f"{PIPELINE}{name}")
+        return known.facets.get(Told.AT_RISK) if known is not None else None
+
+    def _told(self, name: str) -> bool:
+        """Say whether what is at risk has come to pass."""
+        known = self._incidents.open.get(f"{PIPELINE}{name}")
+        return known is not None and bool(known.facets.keys() & {Told.FAILED, Told.LATE})
+
+    async def _node(self, step: Step, now: datetime) -> str:
+        """Return the node of a step that has been going for longest."""
+        found = await self._store.read(partial(queries.nodes, run_id=step.run, task=step.task))
+        going = [node for node in found.get(step.task, []) if node.state is NodeState.RUNNING and node.started_at]
+        if not going:
+            return ""
+        node = min(going, key=lambda one: one.started_at or now)
+        return f"{node.name} (for {facets.span(now - (node.started_at or now))})"
