@@ -1,12 +1,13 @@
 """What is to be expected is shown: of an open run, of a tick to come; and said in a person's words."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from server.ground import PIPELINE, asked_for, grounds
 
 from stackhub.model.codec import dump
 from stackhub.server import forecasting
 from stackhub.store import transaction as tx
+from stackhub.store.tables import micros
 from stackhub.store.transaction import Op, Transaction
 
 PROMISED = PIPELINE + "sla: {max_duration: 1m}\n"
@@ -14,7 +15,12 @@ PROMISED = PIPELINE + "sla: {max_duration: 1m}\n"
 
 async def remember(engine, **tasks):
     for name, lasted in tasks.items():
-        row = {"instance": "toy", "key": f"task:shop/{name}", "ended_at": 0, "data": dump(lasted)}
+        row = {
+            "instance": "toy",
+            "key": f"task:shop/{name}",
+            "ended_at": micros(datetime.now(UTC)),
+            "data": dump(lasted),
+        }
         await engine.store.apply(Transaction().add(Op(tx.DURATION, row)))
 
 
