@@ -98,6 +98,18 @@ def below(sources: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(f"source:{unique.partition('.')[2]}+" for unique in sources)
 
 
+def preparing_line(dbt: Dbt, project: Project, verb: str, place: Path) -> tuple[str, ...]:
+    """Return the argv of what is done before a job: ``deps`` or ``parse``."""
+    paths = _own_paths(dbt, place)
+    return (
+        dbt.path,
+        *("--quiet", verb),
+        *_reading(project, SelectOptions()),
+        *(paths if verb == "parse" else paths[2:]),  # packages have their place in the project
+        "--no-version-check",
+    )
+
+
 def results_of(operation: str, left: tuple[str, ...]) -> bytes:
     """Return a ``run_results.json`` by which `REST` selects exactly these nodes.
 

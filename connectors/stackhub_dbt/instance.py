@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from functools import partial
 from signal import SIGINT, SIGKILL
 from typing import Final
 
@@ -31,13 +32,14 @@ from stackhub.contract import (
     in_thread,
 )
 from stackhub.launch import Command, Ended, Launcher, Lost, ProcessJobs, Running, environment
-from stackhub_dbt import command, probe
+from stackhub_dbt import command, preparing, probe
 from stackhub_dbt.events import Story
 from stackhub_dbt.executable import ABSENT, Dbt, Versions, locate
 from stackhub_dbt.files import Files
 from stackhub_dbt.listing import MANIFEST, RUNS, Parsed, listed
 from stackhub_dbt.log import render
 from stackhub_dbt.options import DbtSettings, SelectOptions
+from stackhub_dbt.preparing import Preparing
 from stackhub_dbt.readings import Readings, reading
 from stackhub_dbt.results import read_results, reconcile
 from stackhub_dbt.revision import revision
@@ -84,6 +86,7 @@ class DbtProject:
         by = json.dumps([str(self._project), settings.executable, self._further], sort_keys=True)
         self._files = Files(self._project.directory, self._project.profiles, state, by)
         self._hide = hiding(self._further.values())
+        self._preparing = Preparing(settings.prepare, state / "prepared", self.fingerprint)
         self._followed: dict[str, _Followed] = {}
         self._jobs = ProcessJobs(launcher, finish=self._finish, going=self._going, ladder=LADDER)
 
@@ -92,12 +95,17 @@ class DbtProject:
     async def prepare(self, job: Job) -> Baseline:
         """Note which dbt is going to run, on which host, and the revision of the files that it is going to read.
 
+        Where they have changed, what DBT_PREPARE asks for is done first.
+
         Raises:
-            Rejected: there is no dbt, or no project.
+            Rejected: there is no dbt, or no project, or dbt refuses it.
+            Unavailable: its packages cannot be had now.
         """
         if not (self._project.directory / probe.PROJECT_FILE).is_file():
             raise Rejected(f"no {probe.PROJECT_FILE} in {self._project.directory}: set DBT_PROJECT_DIR")
-        dbt = await self._dbt(self._environment(job))
+        env = self._environment(job)
+        dbt = await self._dbt(env)
+        await self._preparing.done(partial(self._prepared, dbt, env))
         return {"dbt": dbt.version, "host": self._launcher.host, REVISION: await self._revision()}
 
     async def start(self, job: Job, baseline: Baseline, key: str) -> Handle:
@@ -212,6 +220,14 @@ class DbtProject:
 
     def _environment(self, job: Job) -> dict[str, str]:
         return environment(job, self._further)
+
+    async def _prepared(self, dbt: Dbt, env: dict[str, str], verb: str) -> None:
+        """Do one thing of DBT_PREPARE; what was parsed is kept for the job."""
+        env = {**command.defaults(dbt, self._parsed.path), **env}
+        with self._parsed.scratch() as place:
+            argv = command.preparing_line(dbt, self._project, verb, place)
+            await preparing.run(verb, argv, self._project.directory, env, self._hide)
+            self._parsed.keep(place / "target")
 
     async def _revision(self) -> str:
         return await in_thread(revision, self._project.directory)

@@ -9,6 +9,22 @@ from pydantic_settings import SettingsConfigDict
 
 from stackhub.contract import Json, Options, PartlyBuilt, Settings
 
+PREPARES: Final = ("deps", "parse")
+
+
+def _verbs(value: Any) -> Any:
+    """Read "deps,parse"; they are done in this order, however they are written."""
+    given = {word.strip() for word in value.split(",") if word.strip()} if isinstance(value, str) else value
+    if isinstance(given, set):
+        unknown = sorted(given - set(PREPARES))
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is none of: {', '.join(PREPARES)}")
+        return tuple(verb for verb in PREPARES if verb in given)
+    return given
+
+
+Verbs = Annotated[tuple[str, ...], BeforeValidator(_verbs)]
+
 
 class DbtSettings(Settings):
     """One dbt project with one profile.
@@ -29,6 +45,7 @@ class DbtSettings(Settings):
     # the second cannot even open the file), and dbt has no lock of its own. So more than one is the user's word that
     # their selections do not overlap.
     max_active: Annotated[int, Field(ge=1)] = 1
+    prepare: Verbs = ()  # "deps", "parse" or both, before the first job after a change of the project's files
     further: Mapping[str, SecretStr] = Field(default_factory=dict)
 
 

@@ -22,6 +22,9 @@ def main(argv: list[str]) -> int:
     if "list" in argv:
         sys.stdout.writelines(json.dumps({"unique_id": unique}) + "\n" for unique in play["holds"])
         return play["list_code"]
+    if "deps" in argv or "parse" in argv:
+        sys.stdout.write(play.get("prepares", ""))
+        return 1 if play.get("prepares") else 0
     lines = Path(play["says"]).read_text().splitlines(keepends=True)
     middle = len(lines) // 2
     sys.stdout.write("".join(lines[:middle]))
