@@ -20,6 +20,7 @@ from simulation.universe import Life
 
 AFTER = (0.0, 3.0, 40.0)  # seconds until the next hub comes, in turn
 REST = timedelta(seconds=1)
+LOOKS = timedelta(seconds=5)  # in which a hub sees what was missed
 MOST = timedelta(hours=1)  # of virtual time, for any story
 
 
@@ -132,11 +133,11 @@ def _lived(on: Ground, story: Story, death: Death, points: list[str], wait: floa
 
 
 def _to_the_end(on: Ground, life: Life, end: datetime | None) -> None:
-    """Let time pass until nothing is to be done, or it is over; where an end is given, until then."""
+    """Let time pass until nothing is to be done, or it is over; where an end is given, until then at least."""
     universe = on.universe
     if end is not None:
+        end = max(end, universe.clock.now() + LOOKS)
         universe.run_while(lambda: not life.over and universe.clock.now() < end, MOST)
-        return
     most = universe.clock.now() + MOST
     while not life.over:
         universe.run_while(lambda: not life.over and (not life.up or life.engine.board.runs()), MOST)

@@ -38,7 +38,7 @@ class Story:
     pipeline: str = "shop"
     runs: int = 1  # that somebody asks for
     scheduled: bool = False
-    until: timedelta | None = None  # its end; None: when nothing is left to be done
+    until: timedelta | None = None  # its end is not before then
 
 
 AFTER = "pipeline: after\ntriggers: [{pipeline: shop}]\ntasks: {b: {uses: mill.build, with: {select: b}}}\n"
@@ -243,7 +243,11 @@ def check_fallback(on):
 def check_ticks(on):
     """No tick is lost or doubled, and each that was to run did, once."""
     ticks = on.ask("SELECT at, verdict, run FROM tick ORDER BY at")
-    assert [(at - ticks[0][0]) / 1e6 for at, _, _ in ticks] == [30.0 * nth for nth in range(4)], ticks
+    passed = on.universe.clock.now().timestamp() - ticks[0][0] / 1e6
+    assert passed >= 90
+    assert [(at - ticks[0][0]) / 1e6 for at, _, _ in ticks] == [30.0 * nth for nth in range(int(passed // 30) + 1)], (
+        ticks
+    )
     runs = [run for _, verdict, run in ticks if verdict == "run"]
     assert len(runs) == len(set(runs)) == len(states(on)) > 0
     assert set(states(on)) == {"succeeded"}
