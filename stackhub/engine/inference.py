@@ -121,7 +121,7 @@ class Inference:
         """Find out what has changed, until cancelled."""
         while True:
             some = await self.refresh()
-            await self.bell.wait(LOOK if some else IDLE)
+            await self.bell.wait(self.clock.between_looks(LOOK if some else IDLE))
 
     async def refresh(self) -> bool:
         """Find out what is not known of the present; returns whether there is anything to ask."""

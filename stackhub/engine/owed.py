@@ -125,7 +125,7 @@ class Owing:
                 await self.collect()
             except LostLane:  # whoever keeps the time now does it
                 self.tenure.drop(TIME)
-            await self.bell.wait(LOOK if self.ledger else IDLE)
+            await self.bell.wait(self.clock.between_looks(LOOK if self.ledger else IDLE))
 
     async def collect(self) -> None:
         """See what has landed, and make a run of what can be built now."""

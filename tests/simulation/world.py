@@ -2,6 +2,7 @@
 
 import os
 import random
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -10,7 +11,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from itertools import count
-from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
@@ -71,17 +71,18 @@ def _writer(made: Any, loop: Any) -> InlineWriter:
 
 @cache
 def _place(process: int) -> Path:
-    """Make a directory that lasts as long as this process, in memory where the machine has such a place."""
-    made = Path(tempfile.mkdtemp(prefix="stackhub-worlds-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None))
-    Finalize(None, shutil.rmtree, (made, True), exitpriority=0)  # a pool's process hears of no `atexit`
-    return made
+    """Name a directory for the worlds of this process, in memory where the machine has such a place."""
+    memory = MEMORY if os.access(MEMORY, os.W_OK) else Path(tempfile.gettempdir())
+    return memory / f"stackhub-worlds-{process}-{secrets.token_hex(8)}"
 
 
 @contextmanager
 def ground() -> Iterator[Path]:
     """Make a directory for one world: the same for one after another, so that they can share what is compiled."""
+    place = _place(os.getpid())
+    place.mkdir(mode=0o700, exist_ok=True)
     for nth in count():
-        made = _place(os.getpid()) / f"world-{nth}"
+        made = place / f"world-{nth}"
         with suppress(FileExistsError):
             made.mkdir(mode=0o700)
             break
@@ -89,6 +90,8 @@ def ground() -> Iterator[Path]:
         yield made
     finally:
         shutil.rmtree(made, ignore_errors=True)
+        with suppress(OSError):  # another world of this process is there
+            place.rmdir()
 
 
 class World:
