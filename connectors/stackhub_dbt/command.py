@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -56,6 +57,7 @@ def command_line(
     *,
     rest: bool,
     leave: tuple[str, ...] = (),
+    interval: tuple[datetime, datetime] | None = None,
 ) -> tuple[str, ...]:
     """Return the argv of a job whose files are to be in ``place``.
 
@@ -64,7 +66,7 @@ def command_line(
     would be dropped, and with it what a retry has to know. An error's own words come at the end for that.
 
     ``rest``: run what ``run_results.json`` in ``place`` lists, in place of the selection. ``leave``: sources, by unique
-    id; nothing downstream of them is run.
+    id; nothing downstream of them is run. ``interval``: the run's, for those models that want it.
     """
     return (
         dbt.path,
@@ -75,8 +77,17 @@ def command_line(
         *(("--threads", str(threads)) if (threads := options.threads or project.threads) else ()),
         *(("--full-refresh",) if getattr(options, "full_refresh", False) else ()),
         *(("--fail-fast",) if getattr(options, "fail_fast", False) else ()),
+        *(_event_time(*interval) if interval and getattr(options, "event_time", False) else ()),
         *((*REST, "--state", str(place)) if rest else _selection(options, leave)),
     )
+
+
+def _event_time(start: datetime, end: datetime) -> tuple[str, ...]:
+    """Name an interval as dbt reads it: whole seconds, in UTC without saying so. Each batch it touches is built."""
+    first, last = (at.astimezone(UTC).replace(tzinfo=None, microsecond=0) for at in (start, end))
+    if last == first or end.microsecond:
+        last += timedelta(seconds=1)
+    return "--event-time-start", first.isoformat(), "--event-time-end", last.isoformat()
 
 
 def listing_line(

@@ -129,7 +129,14 @@ class DbtProject:
         env = {**command.defaults(dbt, self._parsed.path), **env}
         left = await self._left(dbt, job, env)
         argv = command.command_line(
-            dbt, self._project, job.operation, job.options, self._launcher.place(key), rest=bool(left), leave=job.leave
+            dbt,
+            self._project,
+            job.operation,
+            job.options,
+            self._launcher.place(key),
+            rest=bool(left),
+            leave=job.leave,
+            interval=job.interval,
         )
         files = {REST: command.results_of(job.operation, left)} if left else {}
         asked = Command(argv=argv, cwd=self._project.directory, env=env, files=files, merge_output=True)

@@ -95,7 +95,11 @@ class BuildOptions(TestOptions):
 
 
 class PartOptions(BuildOptions, PartlyBuilt):
-    """What a command takes that may build a part."""
+    """What a command takes that may build a part, or the batches of an interval."""
+
+    event_time: Annotated[
+        bool, Field(description="hand the run's interval to microbatch models: --event-time-start, --event-time-end")
+    ] = False
 
 
 OPTIONS: Final[Mapping[str, type[SelectOptions]]] = {

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from stackhub.cli import asking, exits, named, words
 from stackhub.cli.asking import Done, Wish
-from stackhub.cli.commands import changed
+from stackhub.cli.commands import changed, part
 from stackhub.cli.where import Where
 from stackhub.config.duration import parse
 from stackhub.decide.asked import Plan, planned
@@ -128,7 +128,7 @@ def _seconds(every: str) -> float | None:
 def _planned(where: Where, args: Mapping[str, Any]) -> Plan:
     """Plan it here, by the configuration as it stands in its files. Raises `Refused`."""
     configuration = where.configuration()
-    named.pipeline(str(args["pipeline"]), configuration.pipelines)
+    part(configuration, str(args["pipeline"]), args["only"], args["with"], where.environ)
     pipeline = configuration.pipelines[str(args["pipeline"])]
     with where.reader() as reader:
         scheduled = reader(configure.schedules) if reader else []

@@ -4,6 +4,7 @@ import json
 import os
 import stat
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,8 @@ PROJECT = Project(directory=Path("/project"))
 WORD = st.text("abcxyz+@*.:_,/-", min_size=1, max_size=12).filter(lambda word: not word.startswith("-"))
 
 
-def argv(operation="build", dbt=V1, project=PROJECT, *, rest=False, **options):
-    return command_line(dbt, project, operation, OPTIONS[operation](**options), PLACE, rest=rest)
+def argv(operation="build", dbt=V1, project=PROJECT, *, rest=False, interval=None, **options):
+    return command_line(dbt, project, operation, OPTIONS[operation](**options), PLACE, rest=rest, interval=interval)
 
 
 def after(arguments, flag):
@@ -294,3 +295,28 @@ def test_further_variables_are_shown_by_nobody():
 
 def test_this_python_is_the_default():
     assert Path(locate(sys.executable, Path())) == Path(sys.executable)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "first", "last"),
+    [
+        ("2026-03-01T00:00:00+00:00", "2026-03-02T00:00:00+00:00", "2026-03-01T00:00:00", "2026-03-02T00:00:00"),
+        ("2026-03-01T00:00:00+01:00", "2026-03-02T00:00:00+01:00", "2026-02-28T23:00:00", "2026-03-01T23:00:00"),
+        ("2026-03-01T00:00:00.5+00:00", "2026-03-01T09:00:00.5+00:00", "2026-03-01T00:00:00", "2026-03-01T09:00:01"),
+        ("2026-03-01T00:00:00+00:00", "2026-03-01T00:00:00+00:00", "2026-03-01T00:00:00", "2026-03-01T00:00:01"),
+    ],
+)
+def test_an_interval_is_handed_to_microbatch_models_where_it_is_wanted(start, end, first, last):
+    interval = (datetime.fromisoformat(start), datetime.fromisoformat(end))
+    wanted = argv(interval=interval, event_time=True)
+    assert after(wanted, "--event-time-start") == [first]
+    assert after(wanted, "--event-time-end") == [last]
+    assert "--event-time-start" in argv(interval=interval, event_time=True, rest=True)
+    assert "--event-time-start" not in argv(interval=interval)
+    assert "--event-time-start" not in argv(event_time=True)
+
+
+@pytest.mark.parametrize("operation", ["test", "seed", "snapshot", "docs", "source_freshness"])
+def test_commands_that_know_no_interval_refuse_one(operation):
+    with pytest.raises(ValidationError, match="event_time"):
+        argv(operation, event_time=True)
