@@ -9,9 +9,8 @@ from urllib.parse import quote
 import anyio
 from rich.text import Text
 
-from stackhub.cli import asking, exits, named, words
+from stackhub.cli import asking, commands, exits, named, words
 from stackhub.cli.asking import Done, Wish
-from stackhub.cli.commands import changed, part
 from stackhub.cli.where import Where
 from stackhub.config.duration import parse
 from stackhub.decide.asked import Plan, planned
@@ -31,7 +30,7 @@ BAR: Final = 20  # characters
 
 def backfill(where: Where, pipeline: str, args: dict[str, Any], *, dry_run: bool, wait: bool, as_json: bool) -> int:
     """Ask for a backfill, or only say what it would be."""
-    wanted = {"pipeline": pipeline, **args, "every": _seconds(args["every"]), "with": changed(args["with"])}
+    wanted = {"pipeline": pipeline, **args, "every": _seconds(args["every"]), "with": commands.changed(args["with"])}
     if dry_run:
         _tell_plan(where, _planned(where, wanted), again=bool(args["again"]), as_json=as_json)
         return exits.OK
@@ -128,7 +127,7 @@ def _seconds(every: str) -> float | None:
 def _planned(where: Where, args: Mapping[str, Any]) -> Plan:
     """Plan it here, by the configuration as it stands in its files. Raises `Refused`."""
     configuration = where.configuration()
-    part(configuration, str(args["pipeline"]), args["only"], args["with"], where.environ)
+    commands.part(configuration, str(args["pipeline"]), args["only"], args["with"], where.environ)
     pipeline = configuration.pipelines[str(args["pipeline"])]
     with where.reader() as reader:
         scheduled = reader(configure.schedules) if reader else []
