@@ -84,7 +84,7 @@ def lasted(key, at):
 
 def tick(at):
     row = {"pipeline": "shop", "spec": "x", "label": "", "verdict": "run", "reason": "", "run": None}
-    return Op(tx.TICK, {"at": t.micros(at), **row})
+    return Op(tx.TICK, {"at": t.micros(at), "start": t.micros(at), "until": None, **row})
 
 
 def landing(connection, mark, seen):
