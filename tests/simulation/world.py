@@ -219,8 +219,12 @@ class World:
         self._begin()
         self._pass(SOON * 2)
         self._begin()
+        up = self.fleet.up
         for name in sorted(self.desk.pipelines):
-            self.fleet.up[0].submit("pause", pipeline=name)
+            if up:
+                up[0].submit("pause", pipeline=name)
+            else:  # it is held still, or leaves
+                self.crowd.leave_word("pause", {"pipeline": name})
 
     def _pass(self, by: timedelta) -> None:
         self.universe.run_until(by, self.look)
