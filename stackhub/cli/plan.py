@@ -186,6 +186,8 @@ def _starts(pipeline: Pipeline) -> str:
         *map(_schedule, pipeline.schedules),
         *(f"after {name} succeeded" for name in pipeline.after),
         *map(landed, pipeline.landed),
+        *(f"when there are new files: {files.url}" for files in pipeline.files),
+        *([f"by a signed request to /hooks/pipelines/{pipeline.name}"] if pipeline.hook else []),
     ]
     return "; ".join(ways) or f"when asked: stackhub trigger {pipeline.name}"
 

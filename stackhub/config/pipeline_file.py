@@ -181,6 +181,16 @@ class TriggerFile(_Strict):
         examples=[["fivetran:salesforce", "airbyte:Stripe to warehouse"]],
     )
     any: bool = Field(default=False, description="of landed: one of them is enough")
+    file: str | None = Field(
+        default=None,
+        description="a run for files that are new: a glob in the configuration's directory, an absolute one, or a URL",
+        examples=["exports/*.csv", "s3://exports/daily/*.parquet"],
+    )
+    every: Duration | None = Field(default=None, description="of file: how often it is looked; by default 1m")
+    settle: Duration | None = Field(
+        default=None, description="of file: for so long a file must not have changed; by default 30s"
+    )
+    instance: str | None = Field(default=None, description="of file: whose credentials, where not the plain one's")
     webhook: HookFile | None = Field(
         default=None, description="a run for each signed request to /hooks/pipelines/<name>"
     )

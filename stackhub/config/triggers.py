@@ -1,7 +1,7 @@
 """What else begins a run: the triggers of a pipeline file, from text to values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
 
@@ -17,6 +17,7 @@ from stackhub.model.pipeline import Files, Hook, Landed, Watched
 from stackhub.model.words import say
 
 KINDS: Final = ("pipeline", "landed", "file", "webhook")
+BELONGS: Final = {"any": "landed", "every": "file", "settle": "file", "instance": "file"}
 SHORTEST: Final = timedelta(seconds=1)
 LATEST: Final = timedelta(hours=1)  # requests are known by their ids for longer
 
@@ -46,17 +47,48 @@ def triggers(file: PipelineFile, page: Page, instances: Instances, environ: Mapp
             )
             page.wrong(loc, said)
             continue
-        if one.pipeline is not None:
-            found.after.setdefault(one.pipeline, (*loc, "pipeline"))
-        if one.landed is not None:
-            watched = watches(one.landed, (*loc, "landed"), page, instances)
-            if watched:
-                found.landed = (*found.landed, Landed(connections=watched, any=one.any))
+        for belongs, kind in BELONGS.items():
+            if page.document.holds((*loc, belongs)) and kind not in written:
+                page.wrong((*loc, belongs), f"means something for {kind} only, not for {written[0]}", key=True)
+        _read(one, loc, page, instances, found)
         if one.webhook is not None:
             _hook(one.webhook, (*loc, "webhook"), page, environ, found)
-        if one.any and written != ["landed"]:
-            page.wrong((*loc, "any"), f"means something for landed only, not for {written[0]}", key=True)
     return found
+
+
+def _read(one: TriggerFile, loc: Loc, page: Page, instances: Instances, found: Triggers) -> None:
+    if one.pipeline is not None:
+        found.after.setdefault(one.pipeline, (*loc, "pipeline"))
+    if one.landed is not None and (watched := watches(one.landed, (*loc, "landed"), page, instances)):
+        found.landed = (*found.landed, Landed(connections=watched, any=one.any))
+    if one.file is not None:
+        _files(one, loc, page, instances, found)
+
+
+def _files(one: TriggerFile, loc: Loc, page: Page, instances: Instances, found: Triggers) -> None:
+    at, url = (*loc, "file"), (one.file or "").strip()
+    scheme, colon, rest = url.partition("://")
+    if not url:
+        page.wrong(at, "must not be empty")
+        return
+    if colon and not (rest.partition("/")[0] and rest.partition("/")[2]):
+        page.wrong(at, f"should be {scheme}://<bucket>/<glob>")
+        return
+    if not colon and one.instance is not None:
+        page.wrong((*loc, "instance"), "files of this machine belong to no instance", key=True)
+        return
+    name = (one.instance or scheme) if colon else ""
+    if name and name.partition(".")[0] != scheme:
+        page.wrong((*loc, "instance"), f"{name!r} is no instance of {scheme}")
+        return
+    if name and instances.ask(name, page.document.place(at), page.before(at)) is None:
+        return
+    plain = Files(url=url, instance=name)
+    every = one.every if one.every is not None else plain.every
+    settle = one.settle if one.settle is not None else plain.settle
+    if every < SHORTEST:
+        page.wrong((*loc, "every"), f"should be {say(SHORTEST)} at least")
+    found.files = (*found.files, replace(plain, every=every, settle=settle))
 
 
 def _hook(one: HookFile, loc: Loc, page: Page, environ: Mapping[str, str], found: Triggers) -> None:

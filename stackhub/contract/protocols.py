@@ -16,6 +16,7 @@ from stackhub.contract.values import (
     Answer,
     Baseline,
     Connection,
+    File,
     Finished,
     Handle,
     Hint,
@@ -120,6 +121,19 @@ class Probe(Protocol):
 
     async def check(self) -> Sequence[Permission]:
         """Try each permission the connector uses, harmlessly, and name the exact remedy for each refusal."""
+        ...
+
+
+@runtime_checkable
+class Files(Protocol):
+    """Shows files."""
+
+    async def files(self, url: str, most: int) -> Sequence[File]:
+        """List the files whose URL matches a glob; more than ``most`` need not be listed, but one more than that is.
+
+        Raises:
+            Rejected: no such place, or it may not be seen. ConfigError: the credentials are refused, or there are none.
+        """
         ...
 
 

@@ -293,6 +293,15 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """A file that can be seen. Another ``mark`` (its size and time of change, its tag) is another file."""
+
+    path: str  # as a job would be told of it: an absolute path, a whole URL
+    mark: str
+    whole: bool = False  # it appears all at once; else it may still be growing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Permission:
     """One thing `check --live` tried, and what to do when it was refused."""
 

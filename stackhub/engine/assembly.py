@@ -109,7 +109,6 @@ async def assembled(
     lanes = Lanes(place, group)
     catalogue.ring = lanes.ring_outboxes
     opened.append(lanes)
-    triggers, watching = sources.connect(place, births, scheduler, lanes)
     impacts = Impacts(store=store, in_force=in_force, inference=inference, environ=environ, names=catalogue.names)
     watch = Watch(
         store=store,
@@ -122,6 +121,8 @@ async def assembled(
     )
     catalogue.wants.append(watch.wants)
     catalogue.followers.append(watch)
+    begins = sources.connect(place, births, scheduler, lanes)
+    triggers = begins.triggers
     around = Surroundings(
         tenure=tenure,
         hosts=hosts,
@@ -202,7 +203,8 @@ async def assembled(
         scheduler=scheduler,
         triggers=triggers,
         hooks=Hooks(store=store, in_force=in_force, clock=clock, environ=environ),
-        watching=watching,
+        watching=begins.watching,
+        files=begins.files,
         deadlines=deadlines,
         forecasts=forecasts,
         reminders=reminders,

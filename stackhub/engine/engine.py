@@ -58,6 +58,7 @@ async def attend(
                 loops.start_soon(_keep_up, engine)
             loops.start_soon(engine.tenure.while_held, TIME, partial(_keep_time, engine, schedule=schedule))
             if schedule:
+                loops.start_soon(engine.files.run)
                 loops.start_soon(retention.run_jobs, clock, engine.in_force.retention, state)
             yield engine
             loops.cancel_scope.cancel()

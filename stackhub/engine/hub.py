@@ -16,6 +16,7 @@ from stackhub.engine.board import Board
 from stackhub.engine.catalog import Catalogue
 from stackhub.engine.commands import Commands
 from stackhub.engine.deadlines import Deadlines
+from stackhub.engine.files import FileTriggers
 from stackhub.engine.forecasts import Forecasts
 from stackhub.engine.hooks import Hooks
 from stackhub.engine.incidents import UNDELIVERED, Incidents
@@ -50,6 +51,7 @@ class Engine:
     triggers: Triggers
     hooks: Hooks
     watching: Watching
+    files: FileTriggers
     deadlines: Deadlines
     forecasts: Forecasts
     reminders: Reminders
@@ -88,6 +90,7 @@ class Engine:
         if applied.any:  # what is watched from now on is in force once its account has been looked at
             self.lanes.sweep_now()
             self.triggers.bell.ring()
+            self.files.bell.ring()
         self.owing.bell.ring()
         await self._close_retired()
         self.refused = ""

@@ -51,12 +51,14 @@ class Beginning:
         trigger: Trigger,
         reason: str,
         takes: Callable[[str], Sequence[Op]],
+        *,
+        under: str = TIME,
         **more: Any,
     ) -> OpenRun | None:
         """Begin a run; None where somebody else has taken what it was to be begun for. ``takes``: the run's id -> rows.
 
         Raises:
-            LostLane: the time is kept by another hub now.
+            LostLane: ``under``, the lane of whoever has looked, is another hub's now.
         """
         if "interval" not in more:
             last = await self.store.read(partial(queries.last_run, pipeline=pipeline.name))
@@ -65,7 +67,7 @@ class Beginning:
             made, ops = self.births.new(
                 pipeline, self.in_force.rules(pipeline), trigger, reason=reason, behind=self.births.waits, **more
             )
-            transaction = Transaction(lanes=self.tenure.under(TIME)).add(*ops, *takes(made.run.id))
+            transaction = Transaction(lanes=self.tenure.under(under)).add(*ops, *takes(made.run.id))
             if not await self.kept(transaction):
                 return None
             self.board.adopt(made)

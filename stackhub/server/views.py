@@ -185,6 +185,8 @@ def pipeline_view(
         "landed": [
             {"connections": [str(watched) for watched in one.connections], "any": one.any} for one in pipeline.landed
         ],
+        "files": [files.url for files in pipeline.files],
+        "webhook": f"/hooks/pipelines/{pipeline.name}" if pipeline.hook else None,
         "sla": _sla(pipeline.sla),
         "catchup": pipeline.catchup.value,
         "overlap": pipeline.overlap.value,

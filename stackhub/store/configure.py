@@ -10,9 +10,9 @@ from stackhub.decide.schedule import first, following
 from stackhub.model.calendar import Calendar
 from stackhub.model.codec import dump, load
 from stackhub.model.pipeline import Pipeline, Schedule
+from stackhub.store import filed, watermarks
 from stackhub.store import tables as t
 from stackhub.store import transaction as tx
-from stackhub.store import watermarks
 from stackhub.store.rows import happened, snapshot, snapshot_hash
 from stackhub.store.tables import instant, maybe_instant, maybe_micros, micros
 from stackhub.store.undecided import let_go
@@ -66,11 +66,13 @@ def apply(connection: sa.Connection, pipelines: Mapping[str, Pipeline], now: dat
             connection.execute(sa.update(t.pipeline).where(t.pipeline.c.name == name).values(values))
         _schedules(connection, pipeline, now)
         watermarks.apply(connection, pipeline)
+        filed.apply(connection, pipeline)
     retired = [name for name, row in known.items() if name not in pipelines and not row.retired]
     for name in retired:
         connection.execute(sa.update(t.pipeline).where(t.pipeline.c.name == name).values(retired=1))
         let_go(connection, t.schedule.c.pipeline == name, now)
         watermarks.forget(connection, name)
+        filed.forget(connection, name)
     applied = Applied(revision=number, added=tuple(added), changed=tuple(changed), retired=tuple(retired))
     if not applied.any and last is not None:
         return applied

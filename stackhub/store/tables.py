@@ -217,6 +217,15 @@ watermark = sa.Table(
     _text("run"),
 )
 watermark_of = sa.Index("watermark_of", watermark.c.instance, watermark.c.connection)
+filed = sa.Table(
+    "filed",
+    metadata,
+    _text("pipeline", key=True),
+    _text("trigger", key=True),
+    _text("path", key=True),
+    _text("mark"),
+    _text("run"),
+)
 hook = sa.Table("hook", metadata, _text("pipeline", key=True), _id(), _text("run"), _time("at"))
 duration = sa.Table(  # how long work took, the newest last: bounded, see `decide.history`
     "duration", metadata, _text("instance", key=True), _text("key", key=True), _time("ended_at"), _text("data")

@@ -197,6 +197,7 @@ class Hub:
         self.engine.forecasts.bell.ring()
         self.engine.reminders.bell.ring()
         self.engine.triggers.bell.ring()
+        self.engine.files.bell.ring()
         self.engine.jumps.bell.ring()
         self.engine.inference.bell.ring()
         self.engine.owing.bell.ring()
@@ -226,7 +227,8 @@ class Hub:
             return True
         calls = sum(len(part.busy) for one in held for part in (one.lane, one.outbox, one.sweeper) if part)
         decisions = any(slot.busy for slot in self.engine.board._slots.values())
-        return calls <= self.house.world.stuck and not decisions
+        looking = any(one.busy for one in self.engine.files._standing.values())
+        return calls <= self.house.world.stuck and not decisions and not looking
 
     async def now_until(self, holds):
         """Wait until something holds while the hub's clock stands still."""
