@@ -131,6 +131,14 @@ def backfills_cancel(
     return backfilling.cancel(where(context), backfill, reason=reason)
 
 
+@command("owed shop", LOOK)
+def owed(context: Context, pipeline: AnyPipeline = "", as_json: Json = False) -> int:
+    """List what is owed: nodes that were left because an input had not landed, built as soon as it has."""
+    from stackhub.cli import owed as owing
+
+    return owing.owed(where(context), pipeline, as_json=as_json)
+
+
 @command("plan shop", LOOK)
 def plan(
     context: Context,

@@ -20,7 +20,7 @@ from stackhub.server.patience import read
 from stackhub.server.told import kept_of, mute_view, told_view
 from stackhub.server.views import View
 from stackhub.server.why import why_view
-from stackhub.store import connections, muted, queries, shown
+from stackhub.store import connections, debts, muted, queries, shown
 from stackhub.store.shown import LaneSeen
 from stackhub.store.waiting import waiting
 
@@ -176,6 +176,15 @@ def _log(open_run: OpenRun, task: str, source: str, text: str, offset: int, foll
         "next": following,
         "ended": ended,
     }
+
+
+@router.get("/owed", tags=["runs"])
+async def list_owed(
+    engine: TheEngine, pipeline: Annotated[str, Query(pattern=r"^[^\x00-\x1f]*$", max_length=200)] = ""
+) -> list[View]:
+    """List what runs have left unbuilt, and which input each node waits for."""
+    found = await read(engine, partial(debts.unpaid, pipeline=pipeline))
+    return [views.owed_view(debt) for debt in found]
 
 
 @router.get("/incidents", tags=["incidents"])

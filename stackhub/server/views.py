@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from stackhub.contract import Connection
 from stackhub.decide.incident import head
+from stackhub.decide.owed import Debt
 from stackhub.model.codec import plain
 from stackhub.model.incident import Facet, Incident
 from stackhub.model.landing import Landing
@@ -82,6 +83,22 @@ def show_view(
     }
 
 
+def owed_view(debt: Debt) -> View:
+    """Show what is owed: a node, and the extract it waits for."""
+    return {
+        "pipeline": debt.pipeline,
+        "task": debt.task,
+        "node": debt.node,
+        "extract": debt.extract,
+        "connection": f"{debt.instance}/{debt.connection}",
+        "since": moment(debt.since),
+        "run": debt.run,
+        "interval": {"start": moment(debt.interval.start), "end": moment(debt.interval.end)},
+        "landed_at": moment(debt.landed_at),
+        "tried_by": debt.tried or None,
+    }
+
+
 def step_view(step: Step, open_run: OpenRun, *, nodes: Sequence[Node] = (), usual: float | None = None) -> View:
     """Show a step. ``waits_for`` are those of its needs that are not done."""
     task = open_run.pipeline.task(step.task)
@@ -101,6 +118,7 @@ def step_view(step: Step, open_run: OpenRun, *, nodes: Sequence[Node] = (), usua
         "began_at": moment(step.began_at),
         "ended_at": moment(step.ended_at),
         "needs": needs,
+        "without": list(step.without),
         "waits_for": [name for name in needs if open_run.steps[name].state not in DONE],
         "may_have_run": step.may_have_run,
         "lost_sight": step.lost_sight,

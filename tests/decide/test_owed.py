@@ -305,3 +305,28 @@ def test_a_landing_that_something_waits_for_is_built_without_waiting_for_another
         if all(world.landed[other] > max(world.left[model, other], default=-1) for other in others):
             for count in counts:
                 assert world.landed[extract] <= count or world.built_on(model, extract) > count, (model, extract)
+
+
+def test_what_lands_while_an_older_debt_is_being_built_is_built_after_it():
+    fails = {"a": "fails", "b": "lands", "c": "lands"}
+    world = World(reads={"m0": ["a"], "all": list(EXTRACTS)})
+    world.run(fails)
+    world.land("a")
+    world.run(fails)  # the landing before it is owed already, and this run's is owed as well
+    assert len(world.ledger) == 4
+    assert world.collect(["a"])
+    assert world.made["m0"] == {"a": 1}
+    assert world.collect()
+    assert (world.made["m0"], world.ledger) == ({"a": 2}, {})
+
+
+def test_a_debt_that_has_not_landed_grows_longer_and_not_more():
+    fails = {"a": "fails", "b": "lands", "c": "lands"}
+    world = World(reads={"m0": ["a"], "all": list(EXTRACTS)})
+    for _ in range(3):
+        last = world.run(fails)
+    debts = list(world.ledger.values())
+    assert {debt.node for debt in debts} == {"model.p.m0", "model.p.all"}
+    assert len(debts) == 2
+    assert {debt.interval.start for debt in debts} == {T0}
+    assert {debt.interval.end for debt in debts} == {last.run.interval.end}

@@ -1,10 +1,16 @@
 """The part whose inputs have landed is built; the rest is owed, and built as soon as its inputs land."""
 
+import json
 from datetime import timedelta
 
 import pytest
 from engine.far_end import FAILED
 from engine.press import Project, fills
+
+from stackhub.cli import owed as listing
+from stackhub.cli.where import Where
+from stackhub.server.views import owed_view
+from stackhub.store import debts
 
 ONCE = "retries: {attempts: 1}"
 SHOP = f"""
@@ -268,3 +274,23 @@ async def test_what_its_project_does_not_hold_any_more_is_written_off(house):
         house["press"].project.models.pop("reach")
         house["press"].project.edit()
         await hub.until(lambda: owed(hub) == {("stg_ads", "ads")})
+
+
+async def test_what_is_owed_is_listed_by_the_command_line_and_over_http(house, capsys):
+    house["tap"].outcomes["ads"].append(FAILED)
+    async with house.hub() as hub:
+        await known(hub)
+        ended = await hub.ended(await hub.trigger("shop"))
+        found = await hub.store.read(debts.unpaid)
+    where = Where(directory=house.root, environ={})
+    assert listing.owed(where, "", as_json=True) == 0
+    views = json.loads(capsys.readouterr().out)
+    assert views == [owed_view(debt) for debt in found]
+    assert [(one["node"], one["extract"], one["connection"]) for one in views] == [
+        ("model.shop.reach", "ads", "tap/ads"),
+        ("model.shop.stg_ads", "ads", "tap/ads"),
+    ]
+    assert listing.owed(where, "", as_json=False) == 0
+    said = capsys.readouterr().out
+    assert "shop.marts  2 nodes: reach, stg_ads  ads waits for tap/ads" in said
+    assert f"left by {ended.run.id}" in said
