@@ -13,13 +13,13 @@ not more; once it has landed, such a run incurs another.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
+from stackhub.decide import partial
 from stackhub.decide.run import Decision
-from stackhub.model.run import Interval, OpenRun
+from stackhub.model.run import Interval, OpenRun, Trigger
 from stackhub.model.step import Step, StepState
 
-UNOWED: Final = frozenset({"backfill"})  # triggers whose runs leave nothing owed: the backfill itself goes on
 Key: TypeAlias = tuple[str, str, str, str, datetime]
 Ledger: TypeAlias = Mapping[Key, "Debt"]
 LastLanding: TypeAlias = Callable[[str, str], datetime | None]
@@ -76,7 +76,7 @@ def after(
         if step.state is StepState.SUCCEEDED is not was.state:
             at = step.landing.ended_at if step.landing is not None else None
             found += [_landed(debt, at, now) for debt in known.values() if debt.extract == step.task and _waits(debt)]
-        if step.without and not was.without and before.run.trigger.value not in UNOWED:
+        if step.without and not was.without and before.run.trigger is not Trigger.BACKFILL:
             found += _incurred(known, before, step, last, now)
         if step.ended_at is not None and was.ended_at is None:
             found += _settled(known, before, step, frozenset(built.get(step.task, ())), now)
@@ -146,11 +146,11 @@ def _incurred(known: Ledger, before: OpenRun, step: Step, last: LastLanding, now
     for feed in task.feeds:
         if feed.extract not in step.without:
             continue
-        for at in feed.nodes:
+        for node in sorted(partial.left_out(task, (feed.extract,))):
             fresh = Debt(
                 pipeline=run.pipeline,
                 task=step.task,
-                node=task.nodes[at],
+                node=node,
                 extract=feed.extract,
                 instance=feed.instance,
                 connection=feed.connection,

@@ -51,7 +51,10 @@ def unlock(step: Step, task: Task, steps: Mapping[str, Step], now: datetime) -> 
 
 def left_out(task: Task, without: Collection[str]) -> frozenset[str]:
     """Return the nodes that are not built without these extracts."""
-    return frozenset(task.nodes[at] for feed in _feeds(task, without) for at in feed.nodes)
+    mine = sum(1 << at for at, feed in enumerate(task.feeds) if feed.extract in without)
+    if not mine:
+        return frozenset()
+    return frozenset(node for node, hangs in zip(task.nodes, task.hangs, strict=True) if int(hangs, 16) & mine)
 
 
 def sources(task: Task, without: Collection[str]) -> tuple[str, ...]:

@@ -57,6 +57,26 @@ class Graph:
                 children.setdefault(parent, []).append(node)
         return children
 
+    def marked(self, marks: Mapping[str, int], ids: Iterable[str]) -> list[int]:
+        """Return, for each of these nodes, the marks of all that is upstream of it, or-ed; in one walk of the graph."""
+        found = dict(marks)
+        seen = set(found)
+        ids = list(ids)
+        waiting = [(one, False) for one in ids]
+        while waiting:
+            one, below_done = waiting.pop()
+            parents = self.parents.get(one, ())
+            if below_done:
+                mark = 0
+                for parent in parents:
+                    mark |= found.get(parent, 0)
+                found[one] = mark
+            elif one not in seen:
+                seen.add(one)
+                waiting.append((one, True))
+                waiting += [(parent, False) for parent in parents if parent not in seen]
+        return [found[one] for one in ids]
+
     def sources_of(self, selected: Iterable[str]) -> list[Source]:
         """Return what a selection reads, by name.
 

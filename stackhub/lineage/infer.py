@@ -60,9 +60,13 @@ def infer(
     found = replace(found, edges=tuple(edges))
     if task.partial is None:
         return found
-    nodes = tuple(selected)
-    feeds = tuple(_feeds(mine, known, graph, sources, fed, reads, nodes))
-    return replace(found, nodes=nodes, feeds=feeds)
+    feeds = tuple(_feeds(mine, known, sources, fed, reads))
+    marks: dict[str, int] = {}
+    for at, feed in enumerate(feeds):
+        for source in feed.sources:
+            marks[source] = marks.get(source, 0) | 1 << at
+    hangs = tuple(f"{mark:x}" for mark in graph.marked(marks, selected))
+    return replace(found, nodes=tuple(selected), hangs=hangs, feeds=feeds)
 
 
 def wide(subject: str, project: str, why: str) -> Inferred:
@@ -126,7 +130,7 @@ def _narrowed(task: Task, found: Inferred | None, why: str) -> Task:
             for need in task.needs
             if need.task in edges
         )
-    return replace(task, needs=needs, feeds=found.feeds, nodes=found.nodes)
+    return replace(task, needs=needs, feeds=found.feeds, nodes=found.nodes, hangs=found.hangs)
 
 
 def _read(source: Source, loads: Sequence[Load], mistaken: str, partial: Partial | None) -> Read:
@@ -184,13 +188,10 @@ def _is(load: Load, wiring: Wiring, connection: Connection) -> bool:
 def _feeds(
     wirings: Sequence[Wiring],
     known: Mapping[str, Connection | None],
-    graph: Graph,
     sources: Sequence[Source],
     fed: Mapping[str, Sequence[Load]],
     reads: Sequence[Read],
-    nodes: Sequence[str],
 ) -> Iterable[Feed]:
-    place = {node: at for at, node in enumerate(nodes)}
     for wiring in wirings:
         connection = known[wiring.task]
         if connection is None:
@@ -202,15 +203,12 @@ def _feeds(
         ]
         if not mine:
             continue
-        required = tuple(source.id for source, read in mine if read.rule is Rule.REQUIRED)
-        below = graph.downstream(required)
         yield Feed(
             extract=wiring.task,
             instance=wiring.instance,
             connection=connection.id,
-            sources=required,
+            sources=tuple(source.id for source, read in mine if read.rule is Rule.REQUIRED),
             stale=tuple(source.name for source, read in mine if read.rule is Rule.OPTIONAL),
-            nodes=tuple(sorted(place[one] for one in below if one in place)),
         )
 
 

@@ -34,7 +34,6 @@ class Feed:
     connection: str  # the vendor's id
     sources: tuple[str, ...] = ()  # unique ids of the required ones: what is downstream waits for them
     stale: tuple[str, ...] = ()  # names of those for which stale data will do
-    nodes: tuple[int, ...] = ()  # places in the task's nodes of all that is downstream of ``sources``
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +83,7 @@ class Inferred:
     reads: tuple[Read, ...] = ()
     idle: tuple[str, ...] = ()  # connections whose tables no source names
     nodes: tuple[str, ...] = ()  # unique ids of what is built; only where a part may be
+    hangs: tuple[str, ...] = ()  # of each node, in hexadecimal: a bit for each of ``feeds`` whose sources are upstream
     feeds: tuple[Feed, ...] = ()
 
     @property

@@ -94,7 +94,8 @@ class Task:
     partial: Partial | None = None  # it may build what can be built; None: all or nothing
     wide: str = ""  # when a run was made: why it waits for every extract, where something better could be known
     nodes: tuple[str, ...] = ()  # when a run was made: what a task that may build a part selects
-    feeds: tuple[Feed, ...] = ()  # and what of that hangs on which extract
+    hangs: tuple[str, ...] = ()  # of each of these, in hexadecimal: a bit for each of ``feeds`` that it hangs on
+    feeds: tuple[Feed, ...] = ()  # and what each extract brings to it
     only: tuple[str, ...] = ()  # of a run that pays a debt: the nodes it builds, and no other
     timeout: timedelta = timedelta(hours=2)  # per attempt, from the committed start; time deferred does not count
     on_timeout: OnTimeout = OnTimeout.CANCEL
