@@ -47,7 +47,7 @@ async def kept(
             present[instance.name] = ""  # should it fail: nothing is known of now
             present[instance.name] = await opened.fingerprint()
 
-    wanted = {task.instance for pipeline in pipelines for task in pipeline.tasks}
+    wanted = {task.instance for pipeline in pipelines for task in pipeline.tasks if not task.extract}
     await ask_each(configuration, ask, patience=QUICK, only=wanted)
     found = []
     for pipeline in pipelines:
