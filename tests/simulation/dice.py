@@ -54,6 +54,7 @@ class Dice:
     def __init__(self, seed: int) -> None:
         self.seed, self.rng = seed, random.Random(seed)
         rng = self.rng
+        self.hush = random.Random(f"{seed} hush")  # dice of their own: the rest of a world is as it was without them
         self.hours = rng.choice((1, 1, 2, 2, 2, 3, 3, 4, 6)) if rng.random() < 0.98 else rng.choice((12, 30, 54))
         self.looks = rng.choice((60.0, 300.0, 300.0)) if self.hours == 1 else 900.0
         if rng.random() < 0.005:
@@ -85,8 +86,22 @@ class Dice:
             faults=[self._fault() for _ in range(self._some(9))],
             others=[self._other() for _ in range(self._some(4))],
             hub=sorted((self._hub() for _ in range(self._some(4))), key=lambda event: event.at),
-            people=sorted((self._person(pipelines) for _ in range(self._some(6))), key=lambda person: person.at),
+            people=sorted(self._people(pipelines), key=lambda person: person.at),
         )
+
+    def _people(self, pipelines: list[dict[str, Any]]) -> list[Person]:
+        asked = [self._person(pipelines) for _ in range(self._some(6))]
+        hush = self.hush
+        for route in (route for one in pipelines for route in one.get("alerts", ()) if hush.random() < 0.3):
+            route["renotify"] = hush.choice(("5m", "20m", "1h"))
+        for _ in range(hush.choice((0, 0, 1, 1, 2, 3))):
+            what = {"target": hush.choice([*(one["pipeline"] for one in pipelines), "tap"])}
+            at = round(hush.uniform(1, self.hours * 3600), 1)
+            if hush.random() < 0.7:
+                asked.append(Person(at=at, wish="mute", what={**what, "minutes": hush.choice((1, 10, 45, 180))}))
+            else:
+                asked.append(Person(at=at, wish="unmute", what=what))
+        return asked
 
     def _instances(self) -> dict[str, dict[str, float | str]]:
         rng = self.rng

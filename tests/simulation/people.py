@@ -5,7 +5,7 @@ import random
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from stackhub.errors import ConfigError
 from stackhub.model.ids import Ids
 from stackhub.store.tables import micros
 
-COMMANDS = {"trigger", "cancel", "retry", "skip", "pause", "resume", "close", "test"}
+COMMANDS = {"trigger", "cancel", "retry", "skip", "pause", "resume", "close", "test", "mute", "unmute"}
 
 
 class Desk:
@@ -142,6 +142,11 @@ class Crowd:
                     return None
                 steps = sorted(self.oracle.runs[run].steps)
                 return "skip", {"run": run, "task": steps[person.pick % len(steps)], "reason": "not today"}
+            case "mute":
+                until = self.hub_now() + timedelta(minutes=what["minutes"])
+                return "mute", {"target": what["target"], "until": until.isoformat(), "reason": "we know"}
+            case "unmute":
+                return "unmute", what
             case "close":
                 open_ones = sorted(self.oracle.open.values())
                 if not open_ones:

@@ -30,7 +30,7 @@ Kind = Literal[
 Do = Literal["kill", "stop", "pause", "jump", "cut"]
 Wish = Literal[
     "trigger", "cancel", "retry", "skip", "pause", "resume", "close", "edit", "bad_edit", "remove", "restore", "test",
-    "remove_instance", "restore_instance",
+    "remove_instance", "restore_instance", "mute", "unmute",
 ]  # fmt: skip
 
 

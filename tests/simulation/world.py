@@ -242,7 +242,8 @@ class World:
         edited = any(person.wish not in COMMANDS for person in self.spec.people)
         notifiers = None if edited else {name for name in self.spec.instances if name in afterwards.SPEAKS}
         whole = self.spec.retention == "90d" and not self.town.jumped
-        afterwards.check(self.oracle, whole=whole, notifiers=notifiers)
+        exact = self.spec.hubs == 1 and not self.town.jumped
+        afterwards.check(self.oracle, whole=whole, exact=exact, notifiers=notifiers)
         if self.real:
             self.real.check(self.oracle)
         if self._strays():
