@@ -38,7 +38,7 @@ def test_with_no_database_yet_there_is_nothing_and_none_is_made(stackhub, direct
 def test_nothing_is_an_empty_list_and_a_friendly_word(stackhub):
     assert stackhub("runs", "--json").json == []
     assert stackhub("runs").out.startswith("nothing has run yet: `stackhub run PIPELINE`")
-    assert stackhub("alerts", "--json").json == {"incidents": [], "undelivered": []}
+    assert stackhub("alerts", "--json").json == {"incidents": [], "undelivered": [], "mutes": []}
     shown = stackhub("show", "last")
     assert (shown.code, shown.err.partition(":")[0]) == (2, "nothing has run yet")
 
