@@ -163,7 +163,9 @@ async def assembled(
         owing=owing,
         ring=partial(_ring_news, lanes, triggers),
     )
-    forecasts = Forecasts(store, board, incidents, in_force, clock, tenure, ring=lanes.ring_outboxes, contact=contact)
+    forecasts = Forecasts(
+        store, board, incidents, in_force, clock, tenure, impacts=impacts, ring=lanes.ring_outboxes, contact=contact
+    )
     board.on_moved += [forecasts.moved, _ringer(board, lanes, deadlines, abreast)]
     reminders = Reminders(store, incidents, in_force, clock, tenure, ring=lanes.ring_outboxes)
     backfills = Backfills(
@@ -189,10 +191,16 @@ async def assembled(
         ids=ids,
         installation=installation,
         backfilling=Backfilling(store=store, backfills=backfills, scheduler=scheduler, work=work, clock=clock),
-        known=anyio.lowlevel.checkpoint if alone else catalogue.reload,
-        muting=Muting(incidents=incidents, in_force=in_force, clock=clock, connections=catalogue.names),
+        muting=Muting(
+            store=store,
+            incidents=incidents,
+            in_force=in_force,
+            clock=clock,
+            connections=catalogue.names,
+            known=anyio.lowlevel.checkpoint if alone else catalogue.reload,
+            remind=reminders.bell.ring,
+        ),
         ring=lanes.ring_outboxes,
-        remind=reminders.bell.ring,
         look=anyio.lowlevel.checkpoint if alone else abreast.look,
     )
     engine = Engine(

@@ -25,11 +25,11 @@ from stackhub.engine.births import Births
 from stackhub.engine.board import Board
 from stackhub.engine.incidents import Incidents, posted
 from stackhub.engine.inforce import InForce
-from stackhub.engine.muting import Muting
+from stackhub.engine.muting import Muting, Record
 from stackhub.engine.scheduler import Scheduler
 from stackhub.engine.work import Work
 from stackhub.errors import LostLane, Refused, StaleRun
-from stackhub.model.codec import dump, load, plain
+from stackhub.model.codec import dump, load
 from stackhub.model.ids import Ids
 from stackhub.model.run import OpenRun, Trigger
 from stackhub.model.step import TERMINAL
@@ -93,9 +93,7 @@ class Commands:
     installation: str
     muting: Muting
     backfilling: Backfilling
-    known: Callable[[], Awaitable[None]]  # takes over what accounts were last seen to hold
     ring: Callable[[], None]  # wakes the outboxes
-    remind: Callable[[], None]  # tells at once what a mute had held back
     look: Callable[[], Awaitable[None]]  # takes over what other hubs have committed
     _turn: anyio.Lock = field(default_factory=anyio.Lock)  # one is obeyed at a time, so none is obeyed twice
 
@@ -163,6 +161,9 @@ class Commands:
         now = micros(self.clock.now())
         kept_result = None if result is None else dump(dict(result))
         return Op(tx.COMMAND_DONE, {"b_id": command.id, "n_done_at": now, "n_result": kept_result, "n_error": error})
+
+    def _record(self, command: Command) -> Record:
+        return lambda result: self._done(command, result=result)
 
     # --- one function for each kind ---
 
@@ -367,26 +368,11 @@ class Commands:
 
     async def _mute(self, command: Command) -> dict[str, Any]:
         """``target``: a pipeline, an instance, INSTANCE/CONNECTION, or a key; ``until``; ``reason``."""
-        args = command.args
-        await self.known()
-        target, until, reason = str(args["target"]), str(args["until"]), str(args.get("reason") or "")
-        mute, transaction = self.muting.mute(target, until, reason, mute_id=command.id, by=command.by)
-        return await self._muted(command, transaction, {"key": mute.key, "until": mute.until, "mute": mute.id})
+        return await self.muting.mute(command.id, command.args, command.by, self._record(command))
 
     async def _unmute(self, command: Command) -> dict[str, Any]:
         """``target``."""
-        ended, transaction = self.muting.unmute(str(command.args["target"]), command.by)
-        return await self._muted(command, transaction, {"key": ended[0].key, "unmuted": True})
-
-    async def _muted(self, command: Command, transaction: Transaction, result: dict[str, Any]) -> dict[str, Any]:
-        result = plain(result)
-        try:
-            await self.store.apply(transaction.add(self._done(command, result=result)))
-        except StaleRun as err:  # another hub was asked the same at this moment
-            raise Refused(f"{result['key']} is muted already: ask again to change it") from err
-        await self.incidents.reload(self.store)
-        self.remind()
-        return {**result, "committed": True}
+        return await self.muting.unmute(command.args, command.by, self._record(command))
 
     # --- finding what is meant ---
 

@@ -12,10 +12,12 @@ from typing import Final
 from stackhub.clock import Clock
 from stackhub.decide import facets, forecast
 from stackhub.decide.forecast import Outlook
+from stackhub.decide.impact import reaching
 from stackhub.decide.incident import Change
 from stackhub.engine.bell import Bell
 from stackhub.engine.board import Board
 from stackhub.engine.deadlines import OpenDeadline, answering, due_by
+from stackhub.engine.impact import Impacts
 from stackhub.engine.incidents import PIPELINE, Incidents
 from stackhub.engine.inforce import InForce
 from stackhub.engine.tenure import Tenure
@@ -47,6 +49,7 @@ class Forecasts:
         clock: Clock,
         tenure: Tenure,
         *,
+        impacts: Impacts,
         ring: Callable[[], None],
         contact: str,
     ) -> None:
@@ -57,6 +60,7 @@ class Forecasts:
         self._in_force = in_force
         self._clock = clock
         self._tenure = tenure
+        self._impacts = impacts
         self._ring = ring
         self._contact = contact
         self._last: dict[str, datetime] = {}  # when a pipeline was last looked at
@@ -155,6 +159,8 @@ class Forecasts:
             covers=one.covers,
             contact=self._contact,
         )
+        about = await self._impacts.of_run(open_run)
+        facet = reaching(facet, about.reach, about.times)
         key = f"{PIPELINE}{one.pipeline}"
         async with self._incidents.holding(key):
             if self._board.get(open_run.run.id) is not open_run or self._told(one.pipeline):

@@ -38,7 +38,11 @@ async def described(tmp_path_factory):
         ground.toy.end("orders", Outcome.FAILED, "so that there is an incident")
         run = (await client.post("/api/v1/pipelines/shop/trigger")).json()["run"]
         await ground.until(run)
-        yield ask, document, {"name": "shop", "run_id": run, "task": "orders", "incident": "pipeline:shop"}
+        yield (
+            ask,
+            document,
+            {"name": "shop", "run_id": run, "task": "orders", "incident": "pipeline:shop", "backfill_id": run},
+        )
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
