@@ -72,11 +72,11 @@ class FileTriggers:
         """Look until cancelled."""
         async with anyio.create_task_group() as group:
             while True:
-                await self.bell.wait(min(self._round(group), self.clock.between_looks(LOOK)))
+                await self.bell.wait(self._round(group))
 
     def _round(self, group: TaskGroup) -> float:
         """Begin the looks that are due; return the seconds until the next one."""
-        boot, waits = self.clock.since_boot(), [LOOK]
+        boot, waits = self.clock.since_boot(), [self.clock.between_looks(LOOK)]
         wanted = {(one.name, filed.spec(files)): (one, files) for one in self._pipelines() for files in one.files}
         self._standing = {key: self._standing.get(key) or Standing() for key in wanted}
         for key, (pipeline, files) in wanted.items():
