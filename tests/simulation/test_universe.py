@@ -130,6 +130,7 @@ def test_a_paused_hub_does_nothing_and_then_goes_on(on):
 @pytest.mark.parametrize("where", ["tap start: before", "tap start: after", "COMMIT: before", "COMMIT: after"])
 def test_a_hub_may_die_inside_a_callback(on, where):
     life = up(on)
+    on.universe.run_until(timedelta(seconds=1))  # what it keeps at its start has been kept
     life.fate = lambda point: point == where
     asked = life.submit("trigger", pipeline="line")
     on.universe.run_while(lambda: not life.over)
