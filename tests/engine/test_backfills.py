@@ -210,23 +210,66 @@ async def test_a_ticks_run_begins_beside_it_and_goes_before_the_next_interval(ho
     assert runs[1].created_at >= seen.ended_at
 
 
-async def test_its_steps_come_after_all_others_of_a_lane_and_of_a_pipeline(house):
+async def test_its_steps_come_after_all_others_of_a_lane(house):
     house["mill"].hold = True
     other = "pipeline: other\ntasks: {x: {uses: mill.build, with: {select: other}}}\n"
-    async with shop(house.pipeline(other), "max_active: 1", max_active=1).hub() as hub:
+    async with shop(house.pipeline(other), max_active=1).hub() as hub:
         asked = await ask(hub, parallel=3)
         await hub.until(house["mill"].running)
         run = await hub.trigger("other")
-        mine = await hub.trigger("shop")
-        await hub.until(lambda: hub.step(mine, "orders").state == "ready" and hub.step(run, "x").state == "ready")
-        for number in range(3):
-            await hub.until(
-                lambda number=number: len(house["mill"].running()) == 1 and len(house["mill"].jobs) > number
-            )
-            house["mill"].end(house["mill"].running()[0].what)
+        await hub.until(lambda: hub.step(run, "x").state == "ready")
+        house["mill"].end(house["mill"].running()[0].what)
+        await hub.until(lambda: len(house["mill"].jobs) == 2)
+        assert house["mill"].jobs[1].what == "other"
+        house["mill"].end("other")
         house["mill"].hold = False
         assert await over(hub, asked["backfill"]) == "succeeded"
-    assert {job.what for job in house["mill"].jobs[1:3]} == {"other", "2026-11-02"}
+
+
+async def test_a_place_of_its_pipeline_is_for_others_first_whatever_the_lane(house):
+    house["mill"].hold = True
+    async with shop(house, "max_active: 1").hub() as hub:
+        asked = await ask(hub, parallel=3)
+        await hub.until(house["mill"].running)
+        run = await hub.trigger("shop")
+        await hub.until(lambda: hub.step(run, "orders").state == "ready")
+        house["mill"].end(house["mill"].running()[0].what)
+        await hub.until(lambda: hub.step(run, "orders").state == "succeeded")
+        assert len(house["mill"].jobs) == 1  # of the three intervals that could have had the place
+        house["mill"].hold = False
+        assert await over(hub, asked["backfill"]) == "succeeded"
+
+
+async def test_a_retry_completes_it_even_if_the_hub_died_before_it_looked(house):
+    house["mill"].outcomes["2026-10-03"].append(FAILED)
+    async with shop(house).killed() as hub:
+        asked = await ask(hub)
+        assert await over(hub, asked["backfill"]) == "failed"
+        hub.engine.board.on_moved.remove(hub.engine.backfills.moved)
+        failed = next(run for run in await hub.runs() if run.state == "failed")
+        await hub.ended((await hub.submit("retry", run=failed.id))["run"])
+        assert (await one(hub, asked["backfill"])).state == "failed"
+    async with house.hub() as hub:
+        await hub.until(lambda: not hub.engine.incidents.open)
+        assert (await one(hub, asked["backfill"])).state == "succeeded"
+
+
+async def test_an_interval_whose_retry_is_open_is_not_done_a_second_time(house):
+    house["mill"].outcomes["2026-10-03"].append(FAILED)
+    async with shop(house, max_active=5).hub() as hub:
+        asked = await ask(hub)
+        assert await over(hub, asked["backfill"]) == "failed"
+        house["mill"].hold = True
+        failed = next(run for run in await hub.runs() if run.state == "failed")
+        await hub.submit("retry", run=failed.id)
+        await hub.until(house["mill"].running)
+        assert (await ask(hub))["by_state"] == {"succeeded": 2, "failed": 1}
+        await hub.rest()
+        house["mill"].hold = False
+        await hub.until(lambda: not hub.engine.incidents.open)
+        await hub.rest()
+        assert (await one(hub, asked["backfill"])).state == "succeeded"
+    assert [job.what[-2:] for job in house["mill"].jobs] == ["01", "02", "03", "03"]
 
 
 async def test_a_pipeline_that_is_gone_ends_it(house):
