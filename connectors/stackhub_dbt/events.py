@@ -195,7 +195,7 @@ def _beginning(before: Node | None, unique: str, said: dict[str, Any]) -> Node:
         node,
         started_at=node.started_at or time_of(said.get("node_started_at")),
         relation=node.relation or str(relation or ""),
-        owner=node.owner or owner_of(_object(said.get("meta")).get("owner")),
+        owner=node.owner or _named(_object(said.get("meta"))),
     )
 
 
@@ -215,7 +215,7 @@ def _end(node: Node, info: dict[str, Any], data: dict[str, Any]) -> Node:
         message="" if state is NodeState.SUCCEEDED else words_of(result.get("message"), failures) or node.message,
         seconds=_number(result.get("execution_time"), data.get("execution_time"), node.seconds),
         rows=rows_of(result.get("adapter_response")) or node.rows,
-        owner=owner_of(_object(data.get("group")).get("owner")) or node.owner,
+        owner=node.owner or owner_of(_object(data.get("group")).get("owner")),  # what a node's own meta says is nearer
     )
 
 
@@ -237,6 +237,11 @@ def owner_of(owner: Any) -> str:
     if isinstance(owner, dict):
         return str(owner.get("name") or owner.get("email") or "")
     return owner if isinstance(owner, str) else ""
+
+
+def _named(meta: dict[str, Any]) -> str:
+    """Return whom a node's meta names: under ``stackhub``, else as people have it for other tools."""
+    return owner_of(_object(meta.get("stackhub")).get("owner")) or owner_of(meta.get("owner"))
 
 
 def _number(*values: Any) -> float | None:

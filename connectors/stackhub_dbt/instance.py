@@ -2,16 +2,15 @@
 
 import json
 from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from signal import SIGINT, SIGKILL
 from typing import Final
 
 import anyio
 
 from stackhub.contract import (
-    DONE,
     Answer,
     Baseline,
     ConnectorError,
@@ -36,19 +35,22 @@ from stackhub_dbt import command, preparing, probe
 from stackhub_dbt.events import Story
 from stackhub_dbt.executable import ABSENT, Dbt, Versions, locate
 from stackhub_dbt.files import Files
-from stackhub_dbt.listing import MANIFEST, RUNS, Parsed, listed
+from stackhub_dbt.listing import MANIFEST, Parsed, listed
 from stackhub_dbt.log import render
 from stackhub_dbt.options import DbtSettings, SelectOptions
 from stackhub_dbt.preparing import Preparing
 from stackhub_dbt.readings import Readings, reading
 from stackhub_dbt.results import read_results, reconcile
+from stackhub_dbt.resuming import Resuming, kept, read
 from stackhub_dbt.revision import revision
 from stackhub_dbt.secrecy import hiding
-from stackhub_dbt.verdict import Facts, judge, lost, noted
+from stackhub_dbt.transient import judged
+from stackhub_dbt.verdict import Facts, given_up, judge, lost, noted
 
 OUTPUT: Final = "output"  # both streams: what is no event (a usage error, a traceback) stands in its place among them
 PIECE: Final = 4 * 2**20  # bytes of it read at once
 REST: Final = "run_results.json"  # the file in a job's directory that lists what it is to run; the job's own is deeper
+SETTLED: Final = "settled.json"  # the file that lists what failed for good before, and is not tried again
 REVISION: Final = "revision"  # of the project's files: in a baseline, a handle, a result
 ASKED: Final = "asked_to_stop"  # the file in a job's directory that says so
 # SIGTERM kills dbt at once, v1 and v2, and its queries go on in the warehouse; at SIGINT it cancels them. v1 cancels
@@ -80,6 +82,7 @@ class DbtProject:
         self._project = command.Project.of(settings, context.directory)
         state = context.state.absolute() / "dbt" / context.instance
         self._parsed = Parsed(state)
+        self._resuming = Resuming(self._project, self._parsed)
         self._readings = Readings(state / "read")
         self._versions = Versions()
         self._further = {name: value.get_secret_value() for name, value in settings.further.items()}
@@ -108,14 +111,14 @@ class DbtProject:
         await self._preparing.done(partial(self._prepared, dbt, env))
         return {"dbt": dbt.version, "host": self._launcher.host, REVISION: await self._revision()}
 
-    async def start(self, job: Job, baseline: Baseline, key: str) -> Handle:
+    async def start(self, job: Job, baseline: Baseline, key: str) -> Handle | Finished:
         """Start dbt; under a key that has a process already, return that.
 
-        A retry runs what the selection holds less what earlier attempts have built, by their ``nodes``. For the first
-        dbt is asked (`dbt list`, one more start of dbt), because an attempt that was killed did not tell all that it
-        was going to run, and because `--exclude` takes a model's tests away with the model. It is not `dbt retry`:
-        that needs the run_results.json which a killed dbt does not leave. Where the listing fails, or nothing would be
-        left since only a hook had failed, everything selected is run again.
+        A retry runs what the selection holds less what earlier attempts have built, by their ``nodes``, and less what
+        failed for good. For the first dbt is asked (`dbt list`, one more start of dbt), because an attempt that was
+        killed did not tell all that it was going to run, and because `--exclude` takes a model's tests away with the
+        model. Where the listing fails, or nothing would be left since only a hook had failed, everything selected is
+        run again; where nothing is left but what failed for good, that is the end.
 
         Raises:
             Rejected: there is no dbt.
@@ -127,18 +130,21 @@ class DbtProject:
         env = self._environment(job)
         dbt = await self._dbt(env)
         env = {**command.defaults(dbt, self._parsed.path), **env}
-        left = await self._left(dbt, job, env)
+        left = await self._resuming.left(dbt, job, env)
+        if left.over:
+            return given_up(left.settled)
         argv = command.command_line(
             dbt,
             self._project,
             job.operation,
             job.options,
             self._launcher.place(key),
-            rest=bool(left),
+            rest=bool(left.ids),
             leave=job.leave,
             interval=job.interval,
         )
-        files = {REST: command.results_of(job.operation, left)} if left else {}
+        files = {REST: command.results_of(job.operation, left.ids)} if left.ids else {}
+        files |= {SETTLED: kept(left.settled)} if left.settled else {}
         asked = Command(argv=argv, cwd=self._project.directory, env=env, files=files, merge_output=True)
         return await self._jobs.start(key, asked, **facts)
 
@@ -242,56 +248,12 @@ class DbtProject:
     async def _dbt(self, env: dict[str, str]) -> Dbt:
         return await self._versions.ask(locate(self._executable, self._directory), env)
 
-    async def _left(self, dbt: Dbt, job: Job, env: dict[str, str]) -> tuple[str, ...]:
-        """Return the unique ids of exactly what is to run; () for everything selected but what is left out.
-
-        A retry runs what earlier attempts have left, a debt what is owed. A selector takes no ``--exclude`` beside it,
-        so what is to be left out is listed and taken away.
-        """
-        done = {node.id for node in job.nodes if node.state in DONE}
-        if job.operation not in RUNS:
-            return ()
-        if job.only:  # all of it again where nothing is left: only a hook had failed
-            return tuple(node for node in job.only if node not in done) or job.only
-        if job.leave and job.options.selector:
-            return await self._beside(dbt, job, env, done)
-        if not done:
-            return ()
-        return _less(await self._holds(dbt, job.options, env, job.leave), job, done)
-
-    async def _beside(self, dbt: Dbt, job: Job, env: dict[str, str], done: set[str]) -> tuple[str, ...]:
-        """Return what a selector holds, less what must be left out. Never (), which would be all of it.
-
-        Raises:
-            Unavailable: dbt did not list it.
-            Rejected: nothing is left.
-        """
-        holds = await self._holds(dbt, job.options, env, ())
-        below = job.options.model_copy(update={"select": command.below(job.leave), "exclude": (), "selector": None})
-        gone = await self._holds(dbt, below, env, ())
-        if not holds or not gone:
-            raise Unavailable(f"dbt does not list what reads {', '.join(job.leave)}, which must be left out")
-        rest = tuple(node for node in holds if node not in set(gone))
-        left = _less(rest, job, done) or _less(rest, job, set())
-        if not left:
-            raise Rejected(f"nothing is left to build without what reads {', '.join(job.leave)}")
-        return left
-
-    async def _holds(
-        self, dbt: Dbt, options: SelectOptions, env: dict[str, str], leave: tuple[str, ...]
-    ) -> tuple[str, ...]:
-        with self._parsed.scratch() as place:
-            argv = command.listing_line(dbt, self._project, options, place, leave)
-            holds = await listed(argv, self._project.directory, env)
-            self._parsed.keep(place / "target")
-        return holds
-
     async def _answer(self, handle: Handle) -> Answer:
         match self._launcher.look(handle):
             case Lost(note):
                 story, _ = await self._catch_up(handle)
                 self._followed.pop(handle["key"], None)
-                return lost(note, await self._nodes(handle, story))
+                return lost(note, judged(await self._nodes(handle, story)))
             case _:
                 [answer] = await self._jobs.poll([handle])
                 return answer
@@ -307,10 +269,16 @@ class DbtProject:
         story, _ = await self._catch_up(handle)
         place = self._launcher.directory(handle)
         cancelled = (place / ASKED).exists()
-        nodes = await self._nodes(handle, story, believed=not cancelled)
+        nodes = judged(await self._nodes(handle, story, believed=not cancelled))
         if ended.code in {0, 1}:  # else it may have died while writing it
             self._parsed.keep(place / "target")
-        facts = Facts(ended=ended, operation=handle["operation"], cancelled=cancelled, rest=(place / REST).exists())
+        facts = Facts(
+            ended=ended,
+            operation=handle["operation"],
+            cancelled=cancelled,
+            rest=(place / REST).exists(),
+            settled=await in_thread(_settled, place),
+        )
         self._followed.pop(handle["key"], None)
         return noted(judge(facts, story, nodes), handle.get(REVISION, ""), await self._revision())
 
@@ -336,9 +304,11 @@ class DbtProject:
             changed.update((node.id, node) for node in followed.story.feed(data))
 
 
-def _less(holds: Sequence[str], job: Job, done: AbstractSet[str]) -> tuple[str, ...]:
-    """Return what a command builds of what a selection holds, less what is done."""
-    return tuple(node for node in holds if node.partition(".")[0] in RUNS[job.operation] and node not in done)
+def _settled(place: Path) -> tuple[Node, ...]:
+    try:
+        return read((place / SETTLED).read_bytes())
+    except (OSError, ValueError, TypeError):
+        return ()
 
 
 def _facts(job: Job, baseline: Baseline) -> dict[str, Json]:

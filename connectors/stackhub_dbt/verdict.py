@@ -18,6 +18,7 @@ from stackhub.contract import DONE, Finished, Node, NodeState, Outcome
 from stackhub.launch import Ended
 from stackhub_dbt.events import HOOK, Story
 from stackhub_dbt.revision import changed
+from stackhub_dbt.transient import by_words
 
 LONGEST: Final = 600  # characters of a note's quotations
 NOTHING: Final = "nothing was selected: dbt ran no node"
@@ -33,6 +34,7 @@ class Facts:
     operation: str
     cancelled: bool = False  # we asked it to stop
     rest: bool = False  # it was to run what an earlier attempt had left: not to select anything is no success
+    settled: tuple[Node, ...] = ()  # what failed for good in an earlier attempt, and was left alone in this one
 
 
 def judge(facts: Facts, story: Story, nodes: tuple[Node, ...]) -> Finished:
@@ -45,7 +47,7 @@ def judge(facts: Facts, story: Story, nodes: tuple[Node, ...]) -> Finished:
         **{str(state): count for state, count in sorted(counts.items())},
     }
     bad = [node for node in nodes if node.state is NodeState.FAILED]
-    if ended.ok and not bad:
+    if ended.ok and not bad and not facts.settled:
         return _well(facts, nodes, result)
     if facts.cancelled:
         how = ended.how if ended.signal else f"ended by {SIGINT.name}"
@@ -54,13 +56,17 @@ def judge(facts: Facts, story: Story, nodes: tuple[Node, ...]) -> Finished:
     if ended.signal:
         note = f"dbt was {ended.how}; {_so_far(nodes)}"
         return Finished(outcome=Outcome.FAILED, note=note, nodes=nodes, result=result)
-    if bad:
-        return Finished(outcome=Outcome.FAILED, note=_failures(story, nodes, bad), nodes=nodes, result=result)
-    words = _short("\n".join(story.errors or story.text[-5:]) or "it gave no reason")
+    if bad or (facts.settled and ended.code in {0, 1}):
+        note = _failures(story, nodes, (*facts.settled, *bad))
+        open_ended = any(node.state is NodeState.UNKNOWN for node in nodes)
+        again = open_ended or any(node.passing is not False for node in bad)
+        return Finished(outcome=Outcome.FAILED, note=note, retryable=again, nodes=nodes, result=result)
+    said = "\n".join(story.errors or story.text[-5:])
+    words, may_pass = _short(said or "it gave no reason"), by_words(said)
     return Finished(
         outcome=Outcome.FAILED,
         note=f"dbt ended with code {ended.code}: {words}",
-        retryable=story.planned and ended.code not in UNRUNNABLE,
+        retryable=ended.code not in UNRUNNABLE and may_pass is not False and (story.planned or may_pass is True),
         nodes=nodes,
         result=result,
     )
@@ -92,13 +98,28 @@ def _well(facts: Facts, nodes: tuple[Node, ...], result: dict[str, int | str | N
     return Finished(outcome=Outcome.OK, note=note, nodes=nodes, warning=warning, result=result)
 
 
+def given_up(settled: Sequence[Node]) -> Finished:
+    """Say the end of a try that has nothing to do: all that is left failed for good, or hangs on what did."""
+    note = f"nothing is left that another try would help: {_told(settled)}"
+    return Finished(outcome=Outcome.FAILED, note=note, retryable=False)
+
+
 def _failures(story: Story, nodes: Sequence[Node], bad: Sequence[Node]) -> str:
-    """Say how many nodes failed, and of the first why, in its own words."""
-    total = max(story.total or 0, sum(node.kind != HOOK for node in nodes))
-    first = next((node for node in bad if node.message), bad[0])
+    """Say how many nodes failed, and of the first why, in its own words: what may pass by itself comes last."""
+    before = [node for node in bad if node not in nodes]
+    total = max(story.total or 0, sum(node.kind != HOOK for node in nodes)) + len(before)
+    earlier = f" ({len(before)} in an earlier try)" if before else ""
+    return f"{len(bad)} of {total} nodes failed{earlier}: {_told(bad)}"
+
+
+def _told(bad: Sequence[Node]) -> str:
+    ranked = sorted(bad, key=lambda node: node.passing is True)
+    first = next((node for node in ranked if node.message), ranked[0])
     why = _short(first.message or first.status)
-    others = f" (and {', '.join(node.id for node in bad if node is not first)})" if len(bad) > 1 else ""
-    return f"{len(bad)} of {total} nodes failed: {first.id}: {why}{_short(others)}"
+    others = ", ".join(
+        f"{node.id}, which may pass" if node.passing else node.id for node in ranked if node is not first
+    )
+    return f"{first.id}: {why}{_short(f' (and {others})') if others else ''}"
 
 
 def _so_far(nodes: Sequence[Node]) -> str:

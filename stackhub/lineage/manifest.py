@@ -94,10 +94,21 @@ def read(data: bytes) -> Graph:
 
 
 def _owner(one: _Node, groups: Mapping[str, str]) -> str:
-    """Return whose a node is: what its meta says, else its group's owner; "" where neither does."""
+    """Return whose a node is: what its meta says, first for stackhub, else its group's owner; "" where none does."""
     config = one.config or _NONE
-    said = {**(one.meta or {}), **(config.meta or {})}.get("owner") if one.meta or config.meta else None
-    return said if isinstance(said, str) and said else groups.get(config.group or one.group or "", "")
+    if one.meta or config.meta:
+        meta = {**(one.meta or {}), **(config.meta or {})}
+        ours = meta.get("stackhub")
+        if owner := _said(ours.get("owner") if isinstance(ours, dict) else None) or _said(meta.get("owner")):
+            return owner
+    return groups.get(config.group or one.group or "", "")
+
+
+def _said(owner: Any) -> str:
+    """Read an owner in ``meta``, where people write a name, or what a group's owner is made of."""
+    if isinstance(owner, dict):
+        owner = owner.get("name") or owner.get("email")
+    return owner if isinstance(owner, str) else ""
 
 
 def _who(owner: _Owner | None) -> str:

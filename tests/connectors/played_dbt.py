@@ -21,6 +21,10 @@ def main(argv: list[str]) -> int:
         asked.write(json.dumps({"argv": argv, "env": dict(os.environ)}) + "\n")
     if "list" in argv:
         sys.stdout.writelines(json.dumps({"unique_id": unique}) + "\n" for unique in play["holds"])
+        if play.get("manifest"):
+            target = Path(argv[argv.index("--target-path") + 1])
+            target.mkdir(parents=True)
+            (target / "manifest.json").write_text(json.dumps(play["manifest"]))
         return play["list_code"]
     if "deps" in argv or "parse" in argv:
         sys.stdout.write(play.get("prepares", ""))

@@ -231,6 +231,21 @@ def test_what_v2_says_twice_is_told_once():
     assert told_of.count(("seed.shop.raw_orders", NodeState.SUCCEEDED)) == 1
 
 
+@pytest.mark.parametrize(
+    ("meta", "owner"),
+    [
+        ({"owner": "ann", "stackhub": {"owner": "bob"}}, "bob"),
+        ({"owner": {"name": "Ann", "email": "ann@example.com"}}, "Ann"),
+        ({"stackhub": "odd"}, "Finance"),
+        ({}, "Finance"),
+    ],
+)
+def test_a_node_is_whose_its_meta_says_first_for_stackhub_else_its_groups_owners(meta, owner):
+    group = {"name": "finance", "owner": {"name": "Finance"}}
+    story = told(line("LogModelResult", node_info=node_info(meta=meta), group=group, status="success"))
+    assert story.nodes["model.shop.orders"].owner == owner
+
+
 def test_rows_and_owner_are_read_where_dbt_says_them():
     result = {"status": "success", "adapter_response": {"rows_affected": 12.0, "_message": "SELECT 12"}}
     info = node_info(meta={"owner": "@ann"})

@@ -13,7 +13,7 @@ from stackhub.contract import DONE, Node, NodeState, Outcome
 from stackhub.launch import Ended
 from stackhub_dbt.events import Story
 from stackhub_dbt.results import read_results, reconcile, results_in
-from stackhub_dbt.verdict import NOTHING, Facts, judge, lost
+from stackhub_dbt.verdict import NOTHING, Facts, given_up, judge, lost
 
 RECORDED = Path(__file__).parent / "dbt_events"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -84,6 +84,68 @@ def test_an_error_after_the_plan_is_the_warehouses_and_is_tried_again():
 
     assert (verdict.outcome, verdict.retryable) == (Outcome.FAILED, True)
     assert "no route to host" in verdict.note
+
+
+def failed(name, passing, message="broken"):
+    return a_node(NodeState.FAILED, unique=f"model.shop.{name}", message=message, passing=passing)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "again"),
+    [
+        ((failed("a", False),), False),
+        ((failed("a", False), a_node(NodeState.SKIPPED)), False),
+        ((failed("a", True),), True),
+        ((failed("a", None),), True),
+        ((failed("a", False), failed("b", True)), True),
+        ((failed("a", False), a_node(NodeState.UNKNOWN)), True),
+    ],
+)
+def test_a_build_is_tried_again_when_another_try_may_help(nodes, again):
+    assert judge(ended(1), Story(), nodes).retryable is again
+
+
+def test_what_failed_for_good_is_told_before_what_may_pass():
+    nodes = (failed("lost", True, "connection reset by peer"), failed("wrong", False, "no such column"))
+    assert judge(ended(1), Story(), nodes).note == (
+        "2 of 2 nodes failed: model.shop.wrong: no such column (and model.shop.lost, which may pass)"
+    )
+
+
+def test_a_try_that_left_alone_what_failed_for_good_has_failed_all_the_same():
+    settled = (failed("wrong", False, "no such column"),)
+
+    well = judge(ended(0, rest=True, settled=settled), Story(), (a_node(),))
+    assert (well.outcome, well.retryable, well.nodes) == (Outcome.FAILED, False, (a_node(),))
+    assert well.note == "1 of 2 nodes failed (1 in an earlier try): model.shop.wrong: no such column"
+
+    again = judge(ended(1, rest=True, settled=settled), Story(), (failed("lost", True),))
+    assert again.retryable
+    assert again.note.startswith("2 of 2 nodes failed (1 in an earlier try): model.shop.wrong: no such column (and ")
+
+
+def test_where_nothing_is_left_that_another_try_would_help_that_is_the_end():
+    end = given_up((failed("wrong", False, "no such column"),))
+    assert (end.outcome, end.retryable) == (Outcome.FAILED, False)
+    assert end.note.endswith("model.shop.wrong: no such column")
+
+
+@pytest.mark.parametrize(
+    ("planned", "words", "again"),
+    [
+        (True, "IO Error: Could not set lock on file", True),
+        (False, "IO Error: Could not set lock on file", True),
+        (True, "FATAL:  password authentication failed for user", False),
+        (False, "something else", False),
+    ],
+)
+def test_an_error_of_the_whole_run_is_judged_by_its_words(planned, words, again):
+    story = Story()
+    if planned:
+        story.feed(b'{"info": {"name": "ConcurrencyLine"}, "data": {"node_count": 3}}\n')
+    story.feed(json.dumps({"info": {"name": "MainEncounteredError"}, "data": {"exc": words}}).encode() + b"\n")
+
+    assert judge(ended(2), story, ()).retryable is again
 
 
 def test_a_program_that_cannot_be_run_is_not_tried_again():

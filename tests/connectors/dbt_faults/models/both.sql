@@ -1,0 +1,1 @@
+select a.id from {{ ref('after') }} a join {{ ref('below') }} b using (id)
