@@ -45,6 +45,9 @@ async def tries(tmp_path_factory):
     }
     woken = [anyio.Event()]
 
+    def wake():
+        woken[0].set()
+
     async def ended(dbt, key, **more):
         job = Job(operation="build", options=OPTIONS["build"](), **more)
         handle = await dbt.start(job, await dbt.prepare(job), key)
@@ -56,7 +59,7 @@ async def tries(tmp_path_factory):
             await woken[0].wait()
 
     with anyio.fail_after(PATIENCE), grounds_in(root) as grounds:
-        context = grounds.context(wake=lambda: woken[0].set())
+        context = grounds.context(wake=wake)
         async with connector.open(DbtSettings(project_dir=PROJECT, further=further), context) as dbt:
             with held(root / "archive.duckdb"):
                 first = await ended(dbt, "first")
