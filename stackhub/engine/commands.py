@@ -14,12 +14,11 @@ import sqlalchemy as sa
 import structlog
 
 from stackhub.clock import Clock
-from stackhub.contract import Event, Message, Part, Severity, Speaks
 from stackhub.decide import create
-from stackhub.decide.message import Post, dedup
+from stackhub.decide.message import dedup
 from stackhub.decide.payload import values
-from stackhub.decide.routes import RouteIn
 from stackhub.decide.run import Cancel, Lost, Order, Skip
+from stackhub.decide.trial import trial
 from stackhub.engine.backfilling import Backfilling, Done
 from stackhub.engine.births import Births
 from stackhub.engine.board import Board
@@ -44,11 +43,9 @@ from stackhub.store.transaction import Op, Transaction
 log = structlog.get_logger()
 OTHERS: Final = timedelta(seconds=30)  # that another hub may take to obey what it has kept, before it is done for it
 KINDS: Final = frozenset(
-    {"trigger", "cancel", "retry", "skip", "pause", "resume", "close", "test", "mute", "unmute"}
-) | {
-    "backfill",
-    "cancel_backfill",
-}
+    {"trigger", "cancel", "retry", "skip", "pause", "resume", "close", "test"}
+    | {"mute", "unmute", "backfill", "cancel_backfill"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -340,31 +337,14 @@ class Commands:
         if not routes:
             raise Refused("there is no route to test: no notifier has an env file")
         now = self.clock.now()
-        ops = [op for route in routes for op in self._test_rows(command, route)]
+        about = command.id, dedup(self.installation, command.id), command.by
+        posts = [post for route in routes for post in trial(*about, route, now)]
+        ops = [posted(self.ids.make(now), command.id, post, now) for post in posts]
         result = {"incident": command.id, "routes": [route.id for route in routes], "committed": True}
         await self.store.apply(Transaction().add(*ops, self._done(command, result={"incident": command.id})))
         self.ring()
         log.info("a test goes down each route", routes=len(routes), at=now.isoformat())
         return result
-
-    def _test_rows(self, command: Command, route: RouteIn) -> list[Op]:
-        now = self.clock.now()
-        live = Message(
-            incident=command.id,
-            dedup=dedup(self.installation, command.id),
-            part=Part.ENTRY if route.speaks is Speaks.PLAIN else Part.ROOT,
-            event=Event.TEST,
-            severity=Severity.INFO,
-            title="A test from stackhub",
-            summary=f"Sent by {command.by}. Nothing is wrong; this route works.",
-            at=now,
-            since=now,
-        )
-        posts = [Post(route=route, seq=1, part=live.part, message=live, due=now)]
-        if route.speaks is Speaks.ALARM:
-            over = replace(live, event=Event.RESOLVED, summary="The test is over.")
-            posts.append(Post(route=route, seq=2, part=over.part, message=over, due=now))
-        return [posted(self.ids.make(now), command.id, post, now) for post in posts]
 
     async def _mute(self, command: Command) -> dict[str, Any]:
         """``target``: a pipeline, an instance, INSTANCE/CONNECTION, or a key; ``until``; ``reason``."""
