@@ -10,6 +10,7 @@ from stackhub.decide import create
 from stackhub.decide.history import job_key, task_key
 from stackhub.decide.run import Decision
 from stackhub.decide.step import Heard, Verb
+from stackhub.model.backfill import backfill_of
 from stackhub.model.run import OpenRun
 from stackhub.model.step import DONE, Step, StepState
 
@@ -33,7 +34,7 @@ def lasted(before: OpenRun, decision: Decision, told: Sequence[Any], now: dateti
             if seconds is not None:
                 key = job_key(before.pipeline.task(step.task))
                 found.append(Lasted(instance=step.instance, key=key, seconds=seconds))
-    if create.is_part(before.run):
+    if create.is_part(before.run) or backfill_of(before.run):  # an interval of the past says nothing of the next run
         return found
     for step in decision.newly(*DONE - {StepState.SKIPPED}):
         if step.began_at is not None and before.steps[step.task].state is not step.state:

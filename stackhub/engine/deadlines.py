@@ -18,6 +18,7 @@ from stackhub.engine.incidents import Incidents
 from stackhub.engine.inforce import InForce
 from stackhub.engine.tenure import Tenure
 from stackhub.errors import LostLane, StaleRun
+from stackhub.model.backfill import backfill_of
 from stackhub.model.run import OpenRun, Run, RunState
 from stackhub.store import queries
 from stackhub.store import tables as t
@@ -143,7 +144,7 @@ def judged(due: OpenDeadline, runs: list[Run], now: datetime) -> Lateness:
 
 def answering(due: OpenDeadline, runs: list[Run]) -> list[Run]:
     """Return the runs that may keep what was promised."""
-    whole = [run for run in runs if not create.is_part(run)]
+    whole = [run for run in runs if not create.is_part(run) and not backfill_of(run)]
     return [run for run in whole if run.id == due.run or due.covers is None or run.interval.end >= due.covers]
 
 

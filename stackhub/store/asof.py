@@ -9,8 +9,9 @@ from stackhub.store.tables import instant, maybe_instant
 
 
 def last_good(connection: sa.Connection, pipeline: str) -> datetime | None:
-    """Return when the last whole run of a pipeline that succeeded has ended."""
-    query = sa.select(t.run.c.ended_at).where(t.run.c.pipeline == pipeline, t.run.c.state == "succeeded")
+    """Return when the last whole run of a pipeline that succeeded has ended; one for the past makes nothing newer."""
+    good = (t.run.c.pipeline == pipeline, t.run.c.state == "succeeded", t.run.c.backfill == "")
+    query = sa.select(t.run.c.ended_at).where(*good)
     return maybe_instant(connection.scalar(query.order_by(t.run.c.id.desc()).limit(1)))
 
 

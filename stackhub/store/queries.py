@@ -222,7 +222,7 @@ def usual(connection: sa.Connection, pipeline: str, last: int = 10) -> dict[str,
     """Return the median seconds each task took in the last good runs, by task."""
     good = (
         sa.select(t.run.c.id)
-        .where(t.run.c.pipeline == pipeline, t.run.c.state == "succeeded")
+        .where(t.run.c.pipeline == pipeline, t.run.c.state == "succeeded", t.run.c.backfill == "")
         .order_by(t.run.c.id.desc())
         .limit(last)
     )

@@ -10,8 +10,8 @@ from engine.house import House
 from engine.lives import every_death
 
 from stackhub.errors import Refused
+from stackhub.store import asof, queries
 from stackhub.store import backfills as rows
-from stackhub.store import queries
 from stackhub.store import tables as t
 
 SHOP = """
@@ -187,6 +187,16 @@ async def test_it_has_no_deadline_starts_nobody_and_says_nothing_of_the_pipeline
         assert await hub.runs("after") == []
         last = await hub.store.read(lambda connection: queries.last_run(connection, pipeline="shop"))
         assert last.id == by_hand
+
+
+async def test_how_long_its_intervals_take_says_nothing_of_the_next_run(house):
+    async with shop(house).hub() as hub:
+        asked = await ask(hub, extracts=True)
+        assert await over(hub, asked["backfill"]) == "succeeded"
+        pipeline = hub.engine.in_force.known["shop"].pipeline
+        assert await hub.store.read(lambda connection: queries.usual(connection, "shop")) == {}
+        assert await hub.store.read(lambda connection: queries.histories(connection, pipeline)) == {}
+        assert await hub.store.read(lambda connection: asof.last_good(connection, "shop")) is None
 
 
 async def test_a_ticks_run_begins_beside_it_and_goes_before_the_next_interval(house):
