@@ -279,6 +279,50 @@ def check_vendors(on):
     assert done == {"crm": "succeeded", "pay": "succeeded", "marts": "failed"}, done
 
 
+def with_trigger(pipeline):
+    def furnish(on):
+        furnished(pipeline, "tap", "mill")(on)
+        on.house.write("stackhub.env", "STACKHUB_GRACE=1s\nSTACKHUB_CATALOG_EVERY=5s\n")
+
+    return furnish
+
+
+def lands(on):
+    """Let the account load by its own schedule, once the trigger is in force."""
+    by_itself(on, "mill")
+    on["tap"].has("orders")
+
+    def land():
+        if on.ask("SELECT 1 FROM watermark WHERE connection IS NOT NULL"):
+            on["tap"].land("orders")
+        else:
+            on.universe.at(timedelta(seconds=3), land)
+
+    on.universe.at(timedelta(seconds=3), land)
+
+
+def check_landed(on):
+    """What has landed is one run, by whom it was seen and whoever died."""
+    assert states(on) == ["succeeded"], states(on)
+    assert len(on["mill"].jobs) == 1
+    marks = on.ask("SELECT watermark.mark, landing.mark FROM watermark, landing")
+    assert [taken == newest for taken, newest in marks] == [True], marks
+
+
+def check_required(on):
+    check_landed(on)
+    ((verdict,),) = on.ask("SELECT verdict FROM tick")
+    assert verdict == "run"
+
+
+LANDED = """
+pipeline: shop
+triggers: [{landed: [tap:orders]}]
+tasks: {marts: {uses: mill.build, retries: {attempts: 1}}}
+"""
+REQUIRED = LANDED.replace("triggers: [{landed: [tap:orders]}]", "schedule: {cron: '1 12 * * *', require: [tap:orders]}")
+
+
 STORIES = (
     Story("line", furnished(LINE, "tap", "mill"), world(), check_well("orders")),
     Story("pair", furnished(SHOP), world(), check_well("orders", "stripe")),
@@ -291,6 +335,10 @@ STORIES = (
     Story("downstream", with_downstream, world(), check_downstream),
     Story("fallback", with_fallback, world(mill=fails, bell=dead_route), check_fallback),
     Story("vendors", with_vendors, vendors, check_vendors),
+    Story("landed", with_trigger(LANDED), lands, check_landed, runs=0, scheduled=True, until=timedelta(seconds=60)),
+    Story(
+        "required", with_trigger(REQUIRED), lands, check_required, runs=0, scheduled=True, until=timedelta(seconds=90)
+    ),
     Story(
         "ticks",
         furnished(LINE.replace("tasks:", "schedule: {every: 30s}\ncatchup: all\noverlap: queue\ntasks:")),
