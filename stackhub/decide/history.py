@@ -19,6 +19,7 @@ from stackhub.model.codec import dump
 from stackhub.model.pipeline import Task
 
 TREND: Final = 12  # durations, from which on a trend is looked for
+TRENDING: Final = 3.0  # times what they scatter: what it must have made of them over all to be one
 KEPT: Final = 32  # durations of one piece of work
 ENOUGH: Final = 5  # durations, from which on it is said to be known
 FLEET: Final = 64  # durations, at most, that stand for a whole account
@@ -134,7 +135,7 @@ def _brought_on(known: Sequence[float]) -> list[float]:
     """Bring older durations to what they would be now, where they have grown or shrunk steadily.
 
     The trend is the middle one of those between any two (Theil and Sen), so that a few odd ones make none; it counts
-    where it is more than the durations scatter.
+    where it is far more than the durations scatter: a chance trend would be worse than none.
     """
     logs = [math.log(x) for x in known]
     pairs = [(b - a) / (j - i) for j, b in enumerate(logs) for i, a in enumerate(logs[:j])]
@@ -145,7 +146,7 @@ def _brought_on(known: Sequence[float]) -> list[float]:
     level = [log + slope * (last - at) for at, log in enumerate(logs)]
     centre = _middle(level)
     scatter = _middle([abs(log - centre) for log in level])
-    if abs(slope) * last < scatter:
+    if abs(slope) * last < TRENDING * scatter:
         return list(known)
     return [math.exp(log) for log in level]
 

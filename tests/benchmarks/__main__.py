@@ -21,6 +21,8 @@ from typing import Final
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import calibration
+import detection
 import flight
 import growth
 import idle
@@ -35,6 +37,7 @@ from row import Row
 
 BENCHMARKS: Final[Mapping[str, Callable[[str], list[Row]]]] = {
     "p1": measures.hand_off,
+    "p1poll": lambda _: detection.detection(),
     "p2": measures.chain,
     "p2b": measures.processes,
     "p3": measures.fan_out,
@@ -45,9 +48,10 @@ BENCHMARKS: Final[Mapping[str, Callable[[str], list[Row]]]] = {
     "p9": lambda _: manifest.planning(),
     "p10": growth.growth,
     "p11": lambda _: installed.size(),
+    "p12": lambda _: calibration.calibration(),
 }
 HEAD: Final = ("", "database", "measure", "median", "min", "max", "floor", "times the floor", "bar")
-ONCE: Final = frozenset({"p5", "p9", "p11"})  # whatever the database
+ONCE: Final = frozenset({"p1poll", "p5", "p9", "p11", "p12"})  # whatever the database
 
 
 def main() -> int:
