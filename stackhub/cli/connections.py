@@ -12,10 +12,10 @@ from stackhub.cli.asked import ask_each
 from stackhub.cli.where import Where
 from stackhub.config.instances import Instance
 from stackhub.config.nearest import hint
-from stackhub.config.options import connection_of
 from stackhub.config.read import Configuration
+from stackhub.config.uses import uses_at
 from stackhub.contract import Catalog, Connection, Health
-from stackhub.decide.watch import SAYS, Use, Uses, trouble_of, uses_of
+from stackhub.decide.watch import SAYS, trouble_of, uses_of
 from stackhub.errors import Refused
 from stackhub.model.incident import Incident
 from stackhub.server.views import connection_view
@@ -76,20 +76,10 @@ def _views(
         )
         for name, found in sorted(held.items())
         if wanted in ("", name)
-        for uses in [_uses(configuration, environ, name)]
+        for account in [configuration.instances.get(name)]
+        for uses in [uses_at(account, configuration.pipelines.values(), environ) if account is not None else {}]
         for one in sorted(found.values(), key=lambda one: (one.name, one.id))
     ]
-
-
-def _uses(configuration: Configuration, environ: Mapping[str, str], instance: str) -> Uses:
-    account, found = configuration.instances.get(instance), dict[str, list[Use]]()
-    for pipeline in configuration.pipelines.values():
-        for task in pipeline.tasks if account is not None else ():
-            if account is None or task.instance != instance:
-                continue
-            if name := connection_of(task, pipeline.name, account.connector, environ):
-                found.setdefault(name, []).append(Use(pipeline=pipeline.name, task=task.name, owner=pipeline.owner))
-    return {name: tuple(uses) for name, uses in found.items()}
 
 
 def _show(views: Sequence[Mapping[str, Any]], zone: str) -> None:

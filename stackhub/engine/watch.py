@@ -3,13 +3,13 @@
 It follows every look at an account (`Follower` of the catalogue): what it concludes is committed with what was seen.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 
 from stackhub.clock import Clock
-from stackhub.config.options import connection_of
+from stackhub.config.uses import naming, uses_at
 from stackhub.contract import Connection
 from stackhub.decide.impact import Reach
 from stackhub.decide.incident import Change
@@ -33,7 +33,7 @@ from stackhub.engine.catalog import Swept
 from stackhub.engine.incidents import Incidents
 from stackhub.engine.inforce import InForce
 from stackhub.model.incident import Facet, Incident
-from stackhub.model.pipeline import Pipeline, Task, Told
+from stackhub.model.pipeline import Pipeline, Told
 from stackhub.model.step import OPEN
 from stackhub.store import connections
 from stackhub.store.rows import happened
@@ -62,7 +62,7 @@ class Watch:
 
     def wants(self, instance: str) -> timedelta | None:
         """Say how often an account is looked at for the watch; None: nothing there is used, or nothing is watched."""
-        return self.every if any(self._tasks(instance)) else None
+        return self.every if any(naming(instance, self._active())) else None
 
     async def prepare(self, instance: str) -> None:
         """Find out who uses what there, and which loads were ours."""
@@ -98,13 +98,8 @@ class Watch:
 
     def used(self, instance: str) -> Uses:
         """Return who uses which connections of an account, by the names that pipelines write."""
-        found: dict[str, list[Use]] = {}
         account = self.in_force.instance(instance)
-        for pipeline, task in self._tasks(instance) if account is not None else ():
-            name = connection_of(task, pipeline.name, account.connector, self.environ) if account else ""
-            if name:
-                found.setdefault(name, []).append(Use(pipeline=pipeline.name, task=task.name, owner=pipeline.owner))
-        return {name: tuple(uses) for name, uses in found.items()}
+        return uses_at(account, self._active(), self.environ) if account is not None else {}
 
     def _write_down(self, swept: Swept, one: Connection, uses: Sequence[Use], transaction: Transaction) -> None:
         was = swept.before.get(one.id)
@@ -116,11 +111,8 @@ class Watch:
                 line = happened(self.clock.now(), "connection", pipeline=use.pipeline, task=use.task, text=said)
                 transaction.add(line)
 
-    def _tasks(self, instance: str) -> Iterator[tuple[Pipeline, Task]]:
-        for known in self.in_force.known.values():
-            for task in known.pipeline.tasks if not known.retired else ():
-                if task.instance == instance and "connection" in task.options:
-                    yield known.pipeline, task
+    def _active(self) -> list[Pipeline]:
+        return [known.pipeline for known in self.in_force.known.values() if not known.retired]
 
     def _open(self, instance: str) -> dict[str, Incident]:
         prefix = f"{KEY}{instance}/"
