@@ -66,6 +66,8 @@ def notes(task: Task, one: Inferred) -> list[tuple[str, str]]:
         lines.append(("no loader", f"{task.name} reads {words.listed(one.unfed, LISTED)}, which nobody loads"))
     if one.wide and not one.unfed:
         lines.append(("not narrowed", f"{task.name}: {one.wide}"))
+    if one.wide and task.partial is not None:
+        lines.append(("all or nothing", f"{task.name}: which part hangs on which extract is not known"))
     if one.idle:
         lines.append(("read by none", words.listed(list(one.idle), LISTED)))
     return lines

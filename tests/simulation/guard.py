@@ -12,7 +12,19 @@ import httpx
 
 from stackhub.config.read import Configuration
 
-VERBS = ("prepare", "start", "poll", "find", "cancel", "deliver", "connections", "check", "receive")
+VERBS = (
+    "prepare",
+    "start",
+    "poll",
+    "find",
+    "cancel",
+    "deliver",
+    "connections",
+    "check",
+    "receive",
+    "fingerprint",
+    "reading",
+)
 FACTS = ("speaks", "promise")
 
 
