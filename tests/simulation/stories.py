@@ -377,13 +377,15 @@ STORIES = (
         scheduled=True,
         until=timedelta(seconds=148),
     ),
-    Story(
-        "owed",
-        furnished(PART, "tap", "press", "bell", "mill"),
-        leaves_a_part,
-        check_owed,
-        runs=0,
-        scheduled=True,
-        until=timedelta(minutes=12),
-    ),
+)
+
+# Too long to be told for each of its ten thousand awaits.
+OWED = Story(
+    "owed",
+    furnished(PART, "tap", "press", "bell", "mill"),
+    leaves_a_part,
+    check_owed,
+    runs=0,
+    scheduled=True,
+    until=timedelta(minutes=12),
 )
