@@ -52,6 +52,12 @@ def test_what_is_done_takes_no_more_time():
     assert outlook.waits_on(T0) == "web"
 
 
+def test_what_takes_longer_than_ever_is_not_taken_to_be_nearly_done():
+    late = forecast.of_run(run(crm=going(), web=DONE), KNOWN, T0 + seconds(900))
+    assert min(late.ends) >= 200, "marts lies ahead, and crm has yet to end"
+    assert late.finish(0.5) > T0 + seconds(900 + 320)
+
+
 def test_a_run_that_has_failed_or_is_to_end_has_no_outlook():
     assert forecast.of_run(run(crm={"state": StepState.FAILED}), KNOWN, T0) is None
     cancelled = run(crm=going())

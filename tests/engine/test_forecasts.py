@@ -97,6 +97,19 @@ async def test_what_will_be_late_is_told_before_with_what_it_waits_for_and_then_
             await hub.until(lambda: not told(hub), step=timedelta(seconds=10))
 
 
+async def test_a_deadline_that_has_passed_is_judged_before_anything_is_taken_back(shop):
+    async with shop.store() as store:
+        await remember(store, **KNOWN)
+        async with shop.hub(store=store) as hub:
+            await begun(hub)
+            await hub.until(lambda: Told.AT_RISK in told(hub), step=timedelta(seconds=10))
+            shop.clock.pass_time(at(13, 31) - shop.clock.now())
+            await hub.engine.forecasts.look()
+            assert told(hub), "one problem, told once"
+            await hub.until(lambda: Told.LATE in told(hub))
+            assert len(await hub.incidents()) == 1
+
+
 async def test_what_catches_up_is_no_longer_at_risk(shop):
     shop.pipeline(SHOP.format(sla=SLA + ", at_risk: 0.6, at_risk_ends: 0.4"))
     async with shop.store() as store:

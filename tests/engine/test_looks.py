@@ -96,6 +96,21 @@ async def test_a_job_that_somebody_else_had_begun_teaches_nothing_about_how_long
     assert shop.clock.now() > NOON
 
 
+async def test_a_job_that_somebody_else_had_begun_is_looked_at_evenly_whatever_is_known_of_its_kind(shop):
+    account = shop["tap"]
+    account.hold = True
+    async with shop.store() as store:
+        await remember(store, *[300.0] * 9)
+        async with shop.hub(store=store) as hub:
+            account.begin("c1", "somebody's")
+            run = await hub.trigger("shop")
+            await hub.at(run, "orders", "running", step=timedelta())
+            before = account.count("poll")
+            await hub.pass_time(timedelta(seconds=120), step=SECOND)
+            assert account.count("poll") - before >= 7
+            assert hub.step(run, "orders").joined
+
+
 async def test_a_webhook_wakes_the_lane_however_long_it_would_have_waited(shop):
     async with shop.store() as store, shop.hub(store=store) as hub:
         await remember(store, *[300.0] * 9)
