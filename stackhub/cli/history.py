@@ -10,11 +10,11 @@ from stackhub.cli import named, picture, progress, words
 from stackhub.cli.where import Where
 from stackhub.decide.mute import of_key
 from stackhub.errors import Refused
-from stackhub.model.run import RUN_OPEN, OpenRun, Run, RunState
+from stackhub.model.run import Run, RunState
 from stackhub.server import forecasting
-from stackhub.server.views import run_view, show_view
-from stackhub.server.why import why_view
-from stackhub.store import muted, queries, shown
+from stackhub.server.views import View, run_view, show_view
+from stackhub.server.why_asked import about, about_run
+from stackhub.store import muted, queries
 from stackhub.store.reading import Reader
 
 
@@ -81,23 +81,15 @@ def show(where: Where, typed: str, *, as_json: bool) -> int:
 
 
 def why(where: Where, typed: str, *, as_json: bool) -> int:
-    """Say why a run, or one of its steps, is as it is."""
+    """Say why a run, a step, a model, a connection or a pipeline is as it is."""
     with where.reader() as reader:
-        there = named.there(reader)
-        found, task = named.step(there, typed)
-        view = why_view(
-            found,
-            task or None,
-            events=there(partial(queries.events, run_id=found.run.id)),
-            lanes=there(shown.lanes),
-            others=_open_runs(there, found),
-            now=datetime.now(UTC),
-        )
+        view = _explained(named.there(reader), typed.strip(), datetime.now(UTC))
     if as_json:
         words.document(view)
         return 0
-    out, name = words.console(), f"{found.run.id}.{task}" if task else found.run.id
-    said = Text(f"{found.run.pipeline} ", style="bold").append(f"{name} is ", style="not bold")
+    out = words.console()
+    whose = view["pipeline"] if view["subject"] in {"run", "step"} else view["subject"]
+    said = Text(f"{whose} ", style="bold").append(f"{view['name']} is ", style="not bold")
     out.print(said.append(words.said(view["state"]), style=words.style(view["state"])))
     for sentence in view["because"]:
         for at, line in enumerate(words.shortened(sentence)):
@@ -105,9 +97,20 @@ def why(where: Where, typed: str, *, as_json: bool) -> int:
     return 0
 
 
-def _open_runs(reader: Reader, found: OpenRun) -> list[Run]:
-    return [
-        run
-        for state in RUN_OPEN
-        for run in reader(partial(queries.runs, pipeline=found.run.pipeline, state=state.value))
-    ]
+def _explained(reader: Reader, typed: str, now: datetime) -> View:
+    """Find out what is meant, a run before all else but for a pipeline's own name."""
+    first, rest = named.split(typed)
+    if ":" not in typed and (rest or typed not in reader(queries.pipelines)):
+        task = rest.partition(".")[0]
+        try:
+            found, _ = named.step(reader, f"{first}.{task}" if task else first)
+        except Refused:
+            view = reader(partial(about, name=typed, now=now))
+            if view is None:
+                raise
+            return view
+        return reader(partial(about_run, open_run=found, task=rest or None, now=now))
+    view = reader(partial(about, name=typed, now=now))
+    if view is None:
+        raise Refused(f"nothing is known of {typed!r}: `stackhub connections` lists them")
+    return view

@@ -62,12 +62,22 @@ def logs(
     return reading.logs(where(context), step, stay=follow, as_json=as_json)
 
 
-@command("why last.marts", LOOK)
-def why(context: Context, step: RunOrStep, as_json: Json = False) -> int:
-    """Say why a run, or a step, is as it is: what it waits for, or what ended it."""
+@command("why orders_daily", LOOK)
+def why(
+    context: Context,
+    of: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN[.TASK[.MODEL]]|PIPELINE|MODEL|INSTANCE:CONNECTION",
+            help="A run, a step or a node of it; a pipeline; a dbt model; a connection.",
+        ),
+    ],
+    as_json: Json = False,
+) -> int:
+    """Say why a run, a step, a model, a connection is as it is: what it waits for, what ended it, what is owed."""
     from stackhub.cli import history
 
-    return history.why(where(context), step, as_json=as_json)
+    return history.why(where(context), of, as_json=as_json)
 
 
 @command("next shop -n 3", LOOK, name="next")

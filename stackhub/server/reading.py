@@ -19,7 +19,6 @@ from stackhub.server.finding import RunId, Text, TheEngine, answers, pipeline_na
 from stackhub.server.patience import read
 from stackhub.server.told import kept_of, mute_view, told_view
 from stackhub.server.views import View
-from stackhub.server.why import why_view
 from stackhub.store import connections, debts, muted, queries, shown
 from stackhub.store.shown import LaneSeen
 from stackhub.store.waiting import waiting
@@ -115,21 +114,6 @@ async def list_events(
         if lines or left <= 0 or engine.board.get(run.id) is None or request.app.state.leaving():
             return [views.event_view(line) for line in lines]
         await engine.board.crier.wait(min(left, 1.0))
-
-
-@router.get("/runs/{run_id}/why", tags=["runs"], responses=answers(404, 409))
-async def explain(
-    run_id: RunId,
-    engine: TheEngine,
-    task: Annotated[str | None, Query(pattern=r"^[^\x00-\x1f]*$", max_length=200)] = None,
-) -> View:
-    """Say why a run, or one step of it, is as it is; the nearest cause first."""
-    open_run = await run_named(engine, run_id)
-    if task is not None:
-        task_named(open_run, task)
-    events = await read(engine, partial(queries.events, run_id=open_run.run.id))
-    others = [other.run for other in engine.board.runs(open_run.run.pipeline)]
-    return why_view(open_run, task, events=events, lanes=lanes_seen(engine), others=others, now=engine.clock.now())
 
 
 @router.get("/runs/{run_id}/steps/{task}/log", tags=["runs"], responses=answers(404, 409))

@@ -28,6 +28,12 @@ def newer(connection: sa.Connection, known: Mapping[str, str]) -> dict[str, tupl
     return {row.instance: (row.manifest, load(Graph, row.data)) for row in connection.execute(query)} if changed else {}
 
 
+def graph_of(connection: sa.Connection, instance: str) -> Graph | None:
+    """Return the graph of one project; None where it was never read."""
+    data = connection.scalar(sa.select(t.project.c.data).where(t.project.c.instance == instance))
+    return load(Graph, data) if data is not None else None
+
+
 def forget(connection: sa.Connection, configured: Collection[str]) -> None:
     """Forget the projects of instances that are not configured any more."""
     connection.execute(sa.delete(t.project).where(t.project.c.instance.not_in(sorted(configured))))

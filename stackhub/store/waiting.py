@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -57,3 +57,22 @@ def waiting(connection: sa.Connection) -> list[Waiting]:
         )
         for row in connection.execute(query)
     ]
+
+
+class Skipped(NamedTuple):
+    """A tick that became no run."""
+
+    at: datetime
+    label: str
+    reason: str
+
+
+def skipped(connection: sa.Connection, pipeline: str, since: datetime | None, most: int = 3) -> list[Skipped]:
+    """Return the newest ticks of a pipeline that were left out, newest first, of those after ``since``."""
+    query = sa.select(t.tick.c.at, t.tick.c.label, t.tick.c.reason).where(
+        t.tick.c.pipeline == pipeline, t.tick.c.verdict == "skip"
+    )
+    if since is not None:
+        query = query.where(t.tick.c.at > micros(since))
+    rows = connection.execute(query.order_by(t.tick.c.at.desc()).limit(most))
+    return [Skipped(instant(row.at), row.label, row.reason) for row in rows]

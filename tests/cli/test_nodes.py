@@ -59,3 +59,38 @@ def test_what_there_is_not_is_told_with_what_there_is(built):
 def test_a_run_without_nodes_says_so(stackhub):
     assert stackhub("run", "shop").code == 0
     assert stackhub("nodes", "shop").out == "no job of it has told of nodes; dbt's do\n"
+
+
+def test_why_of_a_model_that_failed_and_of_one_that_was_left(built):
+    shown = built("why", "feed").lines
+    assert shown[0] == "node model.shop.feed is failed"
+    assert "IO Error: No files found" in "".join(shown[1:4])
+    assert any("no run that is kept has built it" in line for line in shown)
+    left = built("why", "model.shop.feed_by_day", "--json").json
+    assert (left["subject"], left["state"], left["task"]) == ("node", "skipped", "build")
+    assert left["because"][0].startswith("it was not built, because upstream of it failed: model.shop.feed (")
+
+
+def test_why_of_a_test_that_found_rows_says_that_trying_again_would_not_help(built):
+    said = built("why", "last.build.no_order_is_free", "--json").json["because"]
+    assert said[:2] == [
+        "Got 2 results, configured to fail if != 0",
+        "trying again would not help: these are words of a mistake, not of a passing fault",
+    ]
+
+
+def test_why_of_a_model_that_was_built_says_by_what_and_why_that_ran(built):
+    shown = built("why", "marts.build.orders", "--json").json
+    assert shown["name"] == "model.shop.orders"
+    assert shown["because"][0].startswith("build built it in ")
+    assert shown["because"][-1].startswith("its run: it was made because: ")
+
+
+def test_why_of_what_there_is_not_is_refused(built):
+    assert built("why", "last.build.nix").err.endswith(" lists them\n")
+    assert built("why", "nothing_is_called_so").code == 2
+    assert built("why", "fivetran:nothing").err.startswith("nothing is known of 'fivetran:nothing'")
+
+
+def test_why_of_a_pipeline_that_has_not_run_says_so(built):
+    assert built("why", "long").lines == ["pipeline long is idle", "  - it has not run yet"]

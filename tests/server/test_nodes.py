@@ -101,3 +101,16 @@ async def test_the_nodes_of_a_run_are_listed_page_by_page(client, built):
 async def test_what_there_is_not_is_404_and_a_state_there_is_not_422(client, built):
     assert (await client.get(f"/api/v1/runs/{built}/nodes?task=nix")).status_code == 404
     assert (await client.get(f"/api/v1/runs/{built}/nodes?state=nix")).status_code == 422
+
+
+async def test_why_of_a_node_of_a_pipeline_and_of_a_connection(client, built):
+    of_node = (await client.get("/api/v1/why?of=a")).json()
+    assert (of_node["name"], of_node["state"], of_node["run"]) == ("model.shop.a", "failed", built)
+    assert of_node["because"][0] == "no such column"
+    assert (await client.get(f"/api/v1/runs/{built}/why?task=marts&node=a")).json() == of_node
+    of_pipeline = (await client.get("/api/v1/why?of=shop")).json()
+    assert (of_pipeline["subject"], of_pipeline["run"], of_pipeline["state"]) == ("run", built, "failed")
+    assert (await client.get("/api/v1/why?of=toy:nothing")).status_code == 404
+    assert (await client.get("/api/v1/why?of=nothing")).status_code == 404
+    assert (await client.get(f"/api/v1/runs/{built}/why?node=a")).status_code == 422
+    assert (await client.get(f"/api/v1/runs/{built}/why?task=marts&node=nix")).status_code == 409
