@@ -56,7 +56,7 @@ class Resuming:
             holds, gone = job.only, frozenset[str]()
         elif done or settled:
             holds, gone = await self._holds(dbt, job.options, env, job.leave, settled)
-            holds = tuple(node for node in holds if node in job.only) if job.only else holds
+            holds = tuple(node for node in job.only if node in set(holds)) or job.only if job.only else holds
         else:
             return Left()
         if settled and not gone:  # what hangs on them cannot be told, so they are tried again

@@ -17,7 +17,7 @@ from stackhub.server.why_step import owing
 from stackhub.server.why_things import NodeFacts, PipelineFacts
 from stackhub.store import debts as ledger
 from stackhub.store import muted, queries, shown
-from stackhub.store.nodes import Told, last_done, newest
+from stackhub.store.nodes import Told, last_done, newest, owned
 from stackhub.store.projects import graph_of
 from stackhub.store.shown import LaneSeen
 from stackhub.store.waiting import skipped, waiting
@@ -54,6 +54,8 @@ def about_run(
         step = open_run.steps[task]
         beside = queries.nodes(connection, step.carried or run.id, task).get(task, [])
         told = [Told(run.pipeline, run.id, task, one) for one in beside if node in (one.id, one.name, _last(one.id))]
+        if len(ids := sorted({one.node.id for one in told})) > 1:
+            raise Refused(f"{node!r} may be any of these: {', '.join(ids)}")
         if not told:
             raise Refused(f"{run.id}.{task} has no node {node!r}: `stackhub nodes {run.id}.{task}` lists them")
         return _of_node(connection, told, open_run, beside, now, lanes)
@@ -123,8 +125,9 @@ def _of_node(
 ) -> View:
     here = told[0]
     step = open_run.steps[here.task]
+    [node] = owned([here.node], connection, step.instance)
     facts = NodeFacts(
-        node=here.node,
+        node=node,
         task=here.task,
         open_run=open_run,
         beside=beside,

@@ -1,6 +1,7 @@
 """What is known of nodes, across the runs that a run goes on from. Each function only reads."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import sqlalchemy as sa
@@ -10,6 +11,7 @@ from stackhub.model.node import DONE, Node
 from stackhub.model.run import OpenRun, Run
 from stackhub.store import queries
 from stackhub.store import tables as t
+from stackhub.store.projects import graph_of
 
 LOOKED_AT: Final = 50  # of a pipeline's runs, the newest, for what is asked by a node's name
 
@@ -42,12 +44,23 @@ def left(connection: sa.Connection, run: Run, task: str) -> tuple[Node, ...]:
 
 
 def shown(connection: sa.Connection, open_run: OpenRun, task: str = "") -> dict[str, list[Node]]:
-    """Return the nodes of a run's steps, by task; those of a step that was carried over from where it was done."""
+    """Return the nodes of a run's steps, by task; those of a step that was carried over from where it was done.
+
+    Whose a node is that its job did not say (v2 leaves it out), its project's graph says where that was read.
+    """
     found = queries.nodes(connection, open_run.run.id, task)
     for name, step in open_run.steps.items():
         if step.carried and not found.get(name) and task in ("", name):
             found |= queries.nodes(connection, step.carried, name)
-    return found
+    return {name: owned(nodes, connection, open_run.steps[name].instance) for name, nodes in found.items()}
+
+
+def owned(nodes: list[Node], connection: sa.Connection, instance: str) -> list[Node]:
+    """Return nodes of a project with whose they are."""
+    if all(node.owner for node in nodes) or (graph := graph_of(connection, instance)) is None:
+        return nodes
+    owners = graph.owners
+    return [replace(node, owner=node.owner or owners.get(node.id, "")) for node in nodes]
 
 
 def newest(connection: sa.Connection, name: str, pipelines: Iterable[str]) -> list[Told]:

@@ -29,6 +29,7 @@ class Project:
     models: dict[str, list[str]] = field(default_factory=dict)  # model -> sources "crm.orders", or models
     given: dict[str, dict] = field(default_factory=dict)  # source -> what stands under `meta: stackhub:`
     version: int = 1
+    owners: dict[str, str] = field(default_factory=dict)  # of models
     flaw: str = ""
     readings: int = 0
 
@@ -45,7 +46,8 @@ class Project:
         names = sorted({read for reads in self.models.values() for read in reads if "." in read})
         nodes = {
             f"model.shop.{name}": {
-                "depends_on": {"nodes": [f"source.shop.{one}" if "." in one else f"model.shop.{one}" for one in reads]}
+                "depends_on": {"nodes": [f"source.shop.{one}" if "." in one else f"model.shop.{one}" for one in reads]},
+                "config": {"meta": {"owner": self.owners[name]} if name in self.owners else {}},
             }
             for name, reads in self.models.items()
         }

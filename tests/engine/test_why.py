@@ -14,7 +14,7 @@ from stackhub.contract import Unavailable
 from stackhub.errors import Refused
 from stackhub.model.run import RunState
 from stackhub.server.why_asked import about, about_run
-from stackhub.store import shown
+from stackhub.store import nodes, shown
 
 
 async def why(hub, name):
@@ -142,3 +142,17 @@ async def test_what_means_nothing_is_none_and_what_means_several_is_refused(shop
         with pytest.raises(Refused, match=r"has no node 'nix'"):
             await why_step(hub, run.run.id, "marts.nix")
         assert (await why_step(hub, run.run.id, "marts.reach"))["name"] == "model.shop.reach"
+
+
+async def test_a_node_whose_job_does_not_say_it_is_whose_the_projects_graph_says(shop):
+    shop["press"].project.owners = {"reach": "ada"}
+    async with shop.hub() as hub:
+        await known(hub)
+        ended = await hub.ended(await hub.trigger("shop"))
+        found = await hub.store.read(partial(nodes.shown, open_run=ended))
+        assert {node.name.rpartition(".")[2]: node.owner for node in found["marts"]} == {
+            "stg_orders": "",
+            "stg_ads": "",
+            "reach": "ada",
+        }
+        assert "it belongs to ada" in (await why(hub, "reach"))[2]

@@ -106,6 +106,41 @@ async def test_what_failed_for_good_is_left_alone_with_all_that_hangs_on_it_and_
     assert "(1 in an earlier try): model.shop.wrong" in end.note
 
 
+async def test_what_ran_and_may_pass_is_tried_again_even_where_it_reads_what_failed_for_good(stage, dbt):
+    reads = {"model.shop.wrong": [], "model.shop.lost": [], "test.shop.both": ["model.shop.wrong", "model.shop.lost"]}
+    stage.plays(holds=list(reads), manifest=manifest(reads), code=0, says=str(RECORDED / "v1_nothing.jsonl"))
+    earlier = (*built("model.shop.lost"), *failed("model.shop.wrong"), *failed("test.shop.both", passing=True))
+
+    await answer_to(stage, dbt, asking(nodes=earlier))
+
+    assert ids_left(stage) == ["test.shop.both"]
+
+
+async def test_a_hook_that_failed_runs_with_everything_where_only_mistakes_are_left_beside_it(stage, dbt):
+    stage.plays(holds=["model.shop.wrong"], manifest=manifest(), code=0, says=str(RECORDED / "v1_nothing.jsonl"))
+    hook = failed("operation.shop.shop-on-run-end-0", passing=True)
+
+    await answer_to(stage, dbt, asking(select="wrong", nodes=(*failed("model.shop.wrong"), *hook)))
+
+    ran = stage.asked()[-1]["argv"]
+    assert ran[ran.index("--select") + 1] == "wrong"
+
+
+async def test_of_what_is_owed_too_what_failed_for_good_is_left_alone(stage, dbt):
+    stage.plays(holds=list(READS), manifest=manifest(), code=0, says=str(RECORDED / "v1_nothing.jsonl"))
+    job = replace(asking(nodes=EARLIER), only=("model.shop.wrong", "model.shop.below", "model.shop.lost"))
+
+    await answer_to(stage, dbt, job)
+
+    assert ids_left(stage) == ["model.shop.lost"]
+
+
+def ids_left(stage):
+    ran = stage.asked()[-1]["argv"]
+    left = json.loads(Path(ran[ran.index("--state") + 1], "run_results.json").read_text())["results"]
+    return [node["unique_id"] for node in left]
+
+
 @pytest.mark.parametrize("play", [{"manifest": {"nodes": []}}, {}])
 async def test_without_the_graph_what_failed_for_good_is_tried_with_the_rest(stage, dbt, play):
     stage.plays(holds=["model.shop.fine", *READS], code=0, says=str(RECORDED / "v1_nothing.jsonl"), **play)
