@@ -1,6 +1,7 @@
-"""The whole product on one machine, as a play in four scenes.
+"""The whole product on one machine, as a play in six scenes.
 
-`demo_house` is what it is played in, `demo_scenes` what is played, `demo_picture` how it looks.
+`demo_house` is what it is played in, `demo_play` the performance, `demo_scenes` and `demo_deadline` what is played,
+`demo_picture` how it looks.
 """
 
 import os
@@ -26,7 +27,7 @@ if TYPE_CHECKING:  # heavy: a first line is printed before they are imported
     from rich.console import Console
 
     from stackhub.cli.demo_house import House
-    from stackhub.cli.demo_scenes import Play
+    from stackhub.cli.demo_play import Play
 
 TITLE: Final = "stackhub demo: two vendors load a shop, dbt builds its marts, Slack and PagerDuty hear of trouble"
 HEAD_START: Final = 0.3  # seconds in which it is known that there is no dbt; asking one for its version takes longer
@@ -101,19 +102,23 @@ async def _heeding(directory: Path, out: "Console", wanted: Wanted) -> int:
 
 
 async def _played(house: "House", out: "Console", wanted: Wanted) -> "Play":
-    from stackhub.cli import demo_picture, demo_scenes
+    from stackhub.cli import demo_deadline, demo_picture, demo_scenes
+    from stackhub.cli.demo_play import Play
 
-    play = demo_scenes.Play(house=house, out=out, speed=wanted.speed)
+    play = Play(house=house, out=out, speed=wanted.speed)
     async with anyio.create_task_group() as group:
         known = anyio.Event()
         group.start_soon(_need_dbt, house, known)
         with anyio.move_on_after(HEAD_START):
             await known.wait()
         demo_picture.opening(out, house.vendors_url, house.hub_url, str(wanted.keep or ""))
+        if not wanted.once:
+            await demo_scenes.feeding(play)
         await demo_scenes.good(play)
         if not play.wrong and not wanted.once:
-            await demo_scenes.failing(play)
-            await demo_scenes.late(play)
+            await demo_scenes.part(play)
+            await demo_scenes.rest(play)
+            await demo_deadline.before_it_is_late(play)
             await demo_scenes.reckoning(play)
         group.cancel_scope.cancel()
     return play

@@ -75,6 +75,12 @@ class House:
             if connection in {feed.name for feed in self.stage.feeds(name)}:
                 vendor.script(connection, *turns)
 
+    def begin(self, connection: str) -> None:
+        """Begin a sync at its vendor, as a person does there."""
+        for name, vendor in self._syncs():
+            if connection in {feed.name for feed in self.stage.feeds(name)}:
+                vendor.begin(connection)
+
     def started(self) -> dict[str, tuple[str, int]]:
         """Return the vendor of each connection, and how many syncs have begun there."""
         return {

@@ -22,11 +22,12 @@ VENDORS: Final = {"airbyte": "Airbyte", "fivetran": "Fivetran", "pagerduty": "Pa
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
-    """One connection's syncs: ours, and all there were."""
+    """One connection's syncs: ours, those that somebody began at the vendor, and all there were."""
 
     connection: str
     vendor: str
     asked: int
+    others: int
     began: int
 
 
@@ -102,8 +103,8 @@ def numbers(out: Console, counts: Iterable[Count], slack: Sequence[Shown], pager
     out.print()
     words.table(
         out,
-        ("connection", "at", "syncs asked for", "syncs that began"),
-        [(one.connection, VENDORS[one.vendor], str(one.asked), str(one.began)) for one in counts],
+        ("connection", "at", "syncs asked for", "begun there", "syncs that began"),
+        [(one.connection, VENDORS[one.vendor], str(one.asked), str(one.others), str(one.began)) for one in counts],
     )
     posted, history = words.counted(len(slack), "message"), words.counted(lines, "line")
     out.print(Text(f"Slack: {posted}, edited {times(edits)}, {history} in its thread."))

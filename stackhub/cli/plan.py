@@ -143,7 +143,7 @@ def routes(pipeline: Pipeline, configuration: Configuration) -> Sequence[Route]:
 def _draw(one: Found, kept: Known | None, configuration: Configuration, out: Console) -> None:
     pipeline = one.pipeline
     out.print(Text(pipeline.name, style="bold").append(_aside(pipeline, kept), style="dim"))
-    words.table(out, (), [row for branch in tree(pipeline) for row in _lines(branch.task, branch.prefix)])
+    words.table(out, (), [row for branch in tree(pipeline) for row in drawn(branch.task, branch.prefix)])
     facts = [
         ("starts", _starts(pipeline)),
         ("must end", _sla(pipeline.sla)),
@@ -161,7 +161,7 @@ def _aside(pipeline: Pipeline, kept: Known | None) -> str:
     return f"  {said}" if said else ""
 
 
-def _lines(task: Task, prefix: str) -> list[tuple[Text, Text, Text]]:
+def drawn(task: Task, prefix: str) -> list[tuple[Text, Text, Text]]:
     """Write a task, and below it a line for each edge that was inferred."""
     name = Text(f"  {prefix}", style="dim").append(task.name, style="default not dim")
     connection = task.options.get("connection") or task.options.get("select")

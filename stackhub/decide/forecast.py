@@ -29,7 +29,8 @@ from stackhub.model.step import DONE, OPEN, Step, StepState
 SCENARIOS: Final = 127
 FEWER: Final = 31  # for a run of more than `LARGE` open tasks
 LARGE: Final = 150
-SOON: Final = timedelta(seconds=15)  # between two looks at the same run, at least
+SOON: Final = timedelta(seconds=15)  # between two looks at a run in which much is moving, at least
+NEAR: Final = timedelta(seconds=1)  # and when its deadline is near: a run may be given seconds
 LATER: Final = timedelta(minutes=5)  # and at most
 PARTS: Final = 20  # of the time that is left, after one of which it is looked at again
 KEPT: Final = 0.3  # of the scenarios: a step that holds up so many goes on being named
@@ -98,7 +99,7 @@ def at_risk(risk: float, sla: Sla, *, already: bool) -> bool:
 
 def look_again(now: datetime, at: datetime) -> datetime:
     """Return when a run is looked at again of which nothing is heard meanwhile."""
-    return now + min(max((at - now) / PARTS, SOON), LATER)
+    return now + min(max((at - now) / PARTS, NEAR), LATER)
 
 
 def _through(

@@ -215,6 +215,7 @@ async def assembled(
         files=begins.files,
         deadlines=deadlines,
         forecasts=forecasts,
+        durations=place.durations,
         reminders=reminders,
         backfills=backfills,
         lanes=lanes,

@@ -16,6 +16,7 @@ from stackhub.engine.board import Board
 from stackhub.engine.catalog import Catalogue
 from stackhub.engine.commands import Commands
 from stackhub.engine.deadlines import Deadlines
+from stackhub.engine.durations import Durations
 from stackhub.engine.files import FileTriggers
 from stackhub.engine.forecasts import Forecasts
 from stackhub.engine.hooks import Hooks
@@ -54,6 +55,7 @@ class Engine:
     files: FileTriggers
     deadlines: Deadlines
     forecasts: Forecasts
+    durations: Durations
     reminders: Reminders
     backfills: Backfills
     lanes: Lanes

@@ -73,7 +73,8 @@ def test_once_is_one_real_run_and_ends_with_dbts_exit_code(tmp_path):
     assert "marts succeeded" in ended.stdout
     assert "6 models built, 20 tests passed" in ended.stdout
     assert "All as told" in ended.stdout
-    assert "2  A failing extract" not in ended.stdout
+    assert "1  A good run" in ended.stdout
+    assert "A part now" not in ended.stdout
     assert (tmp_path / "kept" / ".stackhub" / "shop.duckdb").is_file()
     assert ended.stderr == ""
 
@@ -87,22 +88,51 @@ def test_once_ends_with_1_when_dbt_does_and_says_which_node_failed(tmp_path):
     assert "Slack #data-alerts" in ended.stdout
 
 
+SCENES = (
+    "What feeds what",
+    "A good run",
+    "A part now",
+    "The rest when it lands",
+    "Before it is late",
+    "Late, and recovery",
+)
+BUILT = "dim_customers, stg_customers, stg_orders are built"
+OWED = "fct_orders, fct_revenue_daily, stg_payments"
+
+
 def test_every_scene_goes_as_told(tmp_path):
-    ended = demo(tmp_path, "--speed", "20", **played(tmp_path, f"cat '{RECORDED / 'v1_nothing.jsonl'}'"))
+    shop = played(tmp_path, f"exec '{sys.executable}' -IS '{Path(__file__).with_name('played_shop.py')}' \"$@\"")
+    ended = demo(tmp_path, "--speed", "20", **shop)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     told = ended.stdout.splitlines()
-    scenes = [line for line in told if line[:2] in {"1 ", "2 ", "3 ", "4 "}]
-    assert [line.split("  ")[1] for line in scenes] == ["A good run", "A failing extract", "A late one", "Recovery"]
-    two, three, four = (told.index(scene) for scene in scenes[1:])
-    assert any("| 🟠 shop failed: orders" in line for line in told[two:three])
-    assert any("| open, critical" in line for line in told[two:three])
-    assert not any("marts running" in line for line in told[two:three])
-    assert any("Also: shop is late: finish within 1s" in line for line in told[three:four])
-    assert any("| ✅ shop failed: orders" in line for line in told[four:])
-    assert any("| resolved, critical" in line for line in told[four:])
-    assert any(line.split() == ["shop_orders", "Fivetran", "4", "4"] for line in told)
-    assert "Slack: 1 message, edited 2 times, 2 lines in its thread." in told
-    assert "PagerDuty: 1 alert, triggered once." in told
+    scenes = [line for line in told if re.match(r"[1-9]  ", line)]
+    assert [line.split("  ")[:2] for line in scenes] == [[str(at), name] for at, name in enumerate(SCENES, 1)]
+    one, two, three, four, five, six = map(told.index, scenes)
+    feeding, part, rest, risk, late = told[one:two], told[three:four], told[four:five], told[five:six], told[six:]
+
+    assert any(line.split() == ["payments", "certain:", "loads", "stripe.payments"] for line in feeding)
+    assert any("waits for customers, orders, payments, which it reads" in line for line in feeding)
+
+    assert any("| 🟠 shop is built in part: without payments" in line for line in part)
+    assert any("| open, critical" in line for line in part)
+    assert any("shop.marts  payments waits for airbyte:Stripe to warehouse  for " in line for line in part)
+    assert any(f"4 nodes: {OWED}, unique_fct_orders_order_id" in line for line in part)
+    assert any(BUILT in line and f"Left, since they read payments: {OWED}." in line for line in part)
+
+    assert any("payments has landed: 4 nodes were owed" in line for line in rest)
+    assert any("| ✅ shop is built in part" in line for line in rest)
+    assert any("| resolved, critical" in line for line in rest)
+    assert any(f"Paid: {OWED} and nothing else. 3 models built, 1 test passed." in line for line in rest)
+
+    assert any(re.search(r"\| 🟡 shop is at risk: .* missed with .* %; waiting on orders", line) for line in risk)
+    assert not any("PagerDuty" in line for line in risk)
+    assert any("| 🟠 shop is late: finish within 4s" in line for line in late)
+    assert any("| ✅ shop is late" in line for line in late)
+    assert any("| resolved, critical" in line for line in late)
+
+    assert any(line.split() == ["Stripe", "to", "warehouse", "Airbyte", "4", "1", "5"] for line in told)
+    assert any(line.startswith("Slack: 2 messages") for line in told)
+    assert "PagerDuty: 2 alerts, triggered 2 times." in told
     assert any(line.startswith("All as told") for line in told)
     assert not list(tmp_path.glob("stackhub-demo-*"))
 
@@ -308,8 +338,8 @@ def test_the_end_says_how_long_it_took_what_was_kept_and_what_to_try():
 
 
 def test_the_numbers_stand_side_by_side():
-    counts = [Count(connection="shop_orders", vendor="fivetran", asked=4, began=4)]
+    counts = [Count(connection="shop_orders", vendor="fivetran", asked=4, others=1, began=5)]
     told = drawn(demo_picture.numbers, counts, [EDITED], [OPENED]).splitlines()
     assert told[1].split("  ")[0] == "connection"
-    assert told[2].split() == ["shop_orders", "Fivetran", "4", "4"]
+    assert told[2].split() == ["shop_orders", "Fivetran", "4", "1", "5"]
     assert told[3:] == ["Slack: 1 message, edited once, 1 line in its thread.", "PagerDuty: 1 alert, triggered once."]

@@ -136,5 +136,5 @@ def test_people_are_told_from_one_risk_on_and_until_another():
 
 
 def test_looks_come_closer_as_the_deadline_does():
-    waits = [forecast.look_again(T0, T0 + timedelta(minutes=left)) - T0 for left in (600, 60, 10, 1)]
-    assert waits == [forecast.LATER, timedelta(minutes=3), timedelta(seconds=30), forecast.SOON]
+    waits = [forecast.look_again(T0, T0 + timedelta(minutes=left)) - T0 for left in (600, 60, 10, 1, 0.1)]
+    assert waits == [forecast.LATER, *(timedelta(seconds=wait) for wait in (180, 30, 3)), forecast.NEAR]

@@ -292,5 +292,7 @@ async def test_what_is_owed_is_listed_by_the_command_line_and_over_http(house, c
     ]
     assert listing.owed(where, "", as_json=False) == 0
     said = capsys.readouterr().out
-    assert "shop.marts  2 nodes: reach, stg_ads  ads waits for tap/ads" in said
-    assert f"left by {ended.run.id}" in said
+    first, second = said.splitlines()
+    assert first.startswith("shop.marts  ads waits for tap:ads  for ")
+    assert first.endswith(f"left by {ended.run.id}")
+    assert second.strip() == "2 nodes: reach, stg_ads"
