@@ -69,7 +69,7 @@ class Play:
         self.runs.append(made["run"])
         return self.runs[-1]
 
-    async def until(self, holds: Callable[[], bool], waiting: str) -> bool:
+    async def until(self, holds: Callable[[], object], waiting: str) -> bool:
         """Wait until something is so, and say what is waited for; return whether it came to be."""
         with anyio.move_on_after(LONGEST):
             with self.out.status(waiting):
