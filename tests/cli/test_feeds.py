@@ -22,6 +22,7 @@ UNLOADED = """
     config: {meta: {stackhub: {connection: null}}}
     tables: [{name: holidays}]
 """
+WHOLE = "{uses: dbt.build, with: {partial: true}}"
 SPEAKS_OF_A_RUN = '{uses: dbt.build, with: {vars: {run: "{{ run.id }}", day: "{{ interval.start_date }}"}}}'
 READS_THEM = "select * from {{ source('finance', 'budget') }} cross join {{ source('files', 'holidays') }}\n"
 
@@ -42,8 +43,8 @@ async def test_each_source_of_a_project_has_whoever_loads_its_table_and_one_with
             (home / f"{notifier}.env").unlink()
         pipeline = home / "pipelines" / "shop.yaml"
         written = pipeline.read_text().partition("alerts:")[0]
-        assert "{uses: dbt.build}" in written
-        pipeline.write_text(written.replace("{uses: dbt.build}", SPEAKS_OF_A_RUN))
+        assert WHOLE in written
+        pipeline.write_text(written.replace(WHOLE, SPEAKS_OF_A_RUN))
         environ = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
         argv = [sys.executable, "-m", "stackhub", "--config", str(home), "plan", "shop", "--check", "--json"]
         told = await anyio.run_process(argv, env=environ, check=False)
