@@ -13,9 +13,10 @@ from stackhub.decide import partial
 from stackhub.model.incident import Facet
 from stackhub.model.pipeline import Pipeline, Told
 from stackhub.model.run import OpenRun
-from stackhub.model.step import OPEN, Step, StepState
+from stackhub.model.step import DONE, OPEN, Step, StepState
 
 AT_RISK: Final = "at risk: waiting on "  # how the cause of such a facet begins
+IN_PART: Final = "What does not need it is built now, the rest as soon as it has landed."
 LISTED = 5  # names in a list before it becomes a count
 
 
@@ -27,14 +28,15 @@ def failed(open_run: OpenRun, now: datetime, *, following: datetime | None, cont
         key=lambda step: step.ended_at or now,
     )
     blocked = [step.task for step in open_run.steps.values() if step.state is StepState.UPSTREAM_FAILED]
-    cause = broken[0]
+    cause, left = broken[0], _left(open_run)
+    goes_on = any(cause.task in step.without and step.state in OPEN | DONE for step in open_run.steps.values())
     more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
     task = pipeline.task(cause.task)
     facts = [
         ("What failed", f"{cause.task} ({task.connector}.{task.operation}{_of(task.options)})"),
         *((("Also failed", listed([step.task for step in broken[1:]])),) if more else ()),
         ("Attempts", f"{cause.attempt} of {task.retries.attempts}"),
-        ("Blocked", f"{listed(blocked)}: not run" if blocked else "nothing else"),
+        ("Blocked", f"{listed(blocked)}: not run" if blocked else listed(left) or "nothing else"),
         ("Interval", f"{stamp(run.interval.start)} to {stamp(run.interval.end)}"),
         *((("Owner", pipeline.owner),) if pipeline.owner else ()),
         ("Run", run.id),
@@ -46,7 +48,7 @@ def failed(open_run: OpenRun, now: datetime, *, following: datetime | None, cont
         title=f"{pipeline.name} failed: {cause.task}{more}",
         cause=f"failed: {cause.task}",
         error=cause.error or cause.note,
-        summary=_next(open_run, cause, following),
+        summary=IN_PART if goes_on and not more else _next(open_run, cause, following),
         facts=tuple(facts),
         links=_links(cause, run.id, contact),
         owners=_owners(pipeline),
@@ -61,8 +63,7 @@ def part(open_run: OpenRun, now: datetime, *, contact: str) -> Facet:
     without = sorted({name for step in open_run.steps.values() for name in step.without})
     broken = [open_run.steps[name] for name in without if open_run.steps[name].state is StepState.FAILED]
     cause = min(broken, key=lambda step: step.ended_at or now, default=None)
-    owed = [(step.task, partial.left_out(pipeline.task(step.task), step.without)) for step in open_run.steps.values()]
-    left = [f"{len(nodes)} nodes of {task}" for task, nodes in owed if nodes]
+    left = _left(open_run)
     facts = [
         ("Missing", listed(without)),
         ("Owed", listed(left) or "nothing: stale data would do"),
@@ -260,6 +261,15 @@ def _of(options: object) -> str:
 def _doing(step: Step, now: datetime) -> str:
     since = f" for {span(now - step.began_at)}" if step.began_at else ""
     return f"{step.task} ({step.state}{since})"
+
+
+def _left(open_run: OpenRun) -> list[str]:
+    """Say what is not built for want of an extract, by task."""
+    owed = [
+        (step.task, partial.left_out(open_run.pipeline.task(step.task), step.without))
+        for step in open_run.steps.values()
+    ]
+    return [f"{len(nodes)} node{'s' if len(nodes) > 1 else ''} of {task}" for task, nodes in owed if nodes]
 
 
 def _links(step: Step | None, run: str, contact: str) -> tuple[tuple[str, str], ...]:

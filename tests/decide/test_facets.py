@@ -9,6 +9,7 @@ from decide.worlds import T0, World, needing, pipeline, task
 
 from stackhub.contract import Severity
 from stackhub.decide import facets
+from stackhub.model.feeding import Feed, Partial
 from stackhub.model.pipeline import Told
 
 HUB = "https://hub"
@@ -61,6 +62,28 @@ def test_it_says_what_happens_next_and_the_command_that_goes_on():
 def test_what_may_have_run_is_looked_at_before_it_is_repeated():
     facet = failed(run_of(orders={"state": S.FAILED, "may_have_run": True, "error": "may have run: ..."}))
     assert facet.summary.startswith("It may have run: look there first, then `stackhub retry R1`")
+
+
+def feeding(run):
+    """The run, whose marts may build a part: ``fct_orders`` hangs on orders."""
+    feed = Feed(extract="orders", instance="fivetran", connection="c", sources=("source.shop.crm.orders",))
+    hangs = {"model.shop.fct_orders": "1", "model.shop.x": "0"}  # on the first of the feeds, or on none
+    marts = replace(
+        SHOP.task("marts"), partial=Partial(), feeds=(feed,), nodes=tuple(hangs), hangs=tuple(hangs.values())
+    )
+    tasks = tuple(marts if one.name == "marts" else one for one in SHOP.tasks)
+    return replace(run, pipeline=replace(SHOP, tasks=tasks))
+
+
+def test_where_a_part_is_built_without_it_nobody_is_asked_to_do_anything():
+    lost = {"state": S.FAILED, "error": "login expired", "ended_at": T0}
+    goes_on = feeding(run_of(orders=lost, marts={"state": S.READY, "without": ("orders",)}))
+    assert failed(goes_on).summary == facets.IN_PART
+    assert dict(failed(goes_on).facts)["Blocked"] == "1 node of marts"
+    broken = replace(goes_on, steps={**goes_on.steps, "users": replace(goes_on.steps["users"], **lost)})
+    assert "stackhub retry" in failed(broken).summary, "another has failed that costs the whole"
+    nothing = feeding(run_of(orders=lost, marts={"state": S.UPSTREAM_FAILED, "without": ("orders",)}))
+    assert "stackhub retry" in failed(nothing).summary
 
 
 def test_of_several_failures_the_first_in_time_is_the_cause_and_stays_it():
