@@ -55,7 +55,7 @@ class Reminders:
                 await self.look()
             except LostLane:  # whoever keeps the time now tells it
                 self._tenure.drop(TIME)
-            await self.bell.wait(self._clock.between_looks(LOOK))
+            await self.bell.wait(self._seconds())
 
     async def look(self) -> None:
         """End the mutes whose time has come, and tell what is due."""
@@ -65,6 +65,15 @@ class Reminders:
         for incident in [one for one in self._incidents.open.values() if self._due(one, now)]:
             if any(await self._incidents.keep([incident.key], self._telling(incident.key), self._store)):
                 self._ring()
+
+    def _seconds(self) -> float:
+        """Return how long nothing is known to fall due; never longer than between two looks."""
+        now, routes = self._clock.now(), self._incidents.routes
+        dues = [mute.until for mute in self._incidents.mutes]
+        if self._in_force.reminds():
+            dues += [at for one in self._incidents.open.values() if (at := reminded_at(one, routes(one))) is not None]
+        ahead = [(at - now).total_seconds() for at in dues if at > now]
+        return min([self._clock.between_looks(LOOK), *ahead])
 
     async def _end_mutes(self, now: datetime) -> None:
         over = [mute for mute in self._incidents.mutes if mute.until <= now]

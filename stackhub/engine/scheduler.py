@@ -129,11 +129,19 @@ class Scheduler:
         transaction = Transaction(lanes=self._tenure.under(TIME) if self._tenure.holds(TIME) else {})
         for due in dues:
             self._tick(due, scheduled, pipeline, transaction, born, cancel)
-        moved = {"b_pipeline": scheduled.pipeline, "b_spec": scheduled.spec, "n_next_at": maybe_micros(next_at)}
-        transaction.add(Op(tx.SCHEDULE_MOVED, moved))
+        moved = {
+            "b_pipeline": scheduled.pipeline,
+            "b_spec": scheduled.spec,
+            "b_next_at": maybe_micros(scheduled.next_at),
+        }
+        transaction.add(Op(tx.SCHEDULE_MOVED, {**moved, "n_next_at": maybe_micros(next_at)}))
         try:
             await self._store.apply(transaction)
         except StaleRun:
+            await self.load()
+            if scheduled not in self._schedules:  # an edit was committed a moment ago: its ticks were kept with it
+                log.info("a schedule was changed before its ticks were decided", pipeline=scheduled.pipeline)
+                return []
             kept = await self._store.read(partial(configure.ticks, pipeline=scheduled.pipeline, spec=scheduled.spec))
             new = [due for due in dues if due.tick.at not in kept]
             if len(new) == len(dues):

@@ -98,6 +98,7 @@ def _conflict(table: sa.Table, key: tuple[str, ...], action: str) -> Statement:
 # In the order in which they run. What may conflict comes first: less is undone.
 RUN_MOVED: Final = _update(t.run, ("id", "version"), ("state", "version", "ended_at", "data"))
 TURN: Final = _update(t.pipeline, ("name", "turn"), ("turn",))
+SCHEDULE_MOVED: Final = _update(t.schedule, ("pipeline", "spec", "next_at"), ("next_at",))
 INCIDENT_MOVED: Final = _update(t.incident, ("id", "version"), ("version", "resolved_at", "data"))
 INCIDENT_OPENED: Final = _insert(t.incident)
 BACKFILL: Final = _insert(t.backfill)
@@ -140,7 +141,6 @@ PART_ENDED: Final = _update(
     t.backfill_part, ("backfill", "seq"), ("state", "run"), exactly=False
 )  # it may be forgotten
 EVENT: Final = _insert(t.event, None)
-SCHEDULE_MOVED: Final = _update(t.schedule, ("pipeline", "spec"), ("next_at",), exactly=False)
 DEADLINE: Final = _keep_first(t.deadline, ("id",))
 DEADLINE_MOVED: Final = _update(t.deadline, ("id", "at"), ("state",))  # not one that was put off meanwhile
 DEADLINE_PUT_OFF: Final = _text("UPDATE deadline SET at = :at WHERE id = :id AND state = 'open'")

@@ -54,7 +54,7 @@ def test_all_holds_in_worlds_of_fixed_seeds(first):
         live(roll(seed))
 
 
-@pytest.mark.parametrize("seed", [760, 100511])
+@pytest.mark.parametrize("seed", [411, 760, 1038, 100511])
 def test_all_holds_where_it_once_did_not(seed):
     """A deadline was judged by the time it had before its run began, in the moment in which that put it off."""
     live(roll(seed))

@@ -45,7 +45,7 @@ HOT = [
     (partial(queries.usual, pipeline="shop"), "run_of_pipeline"),
     (partial(mail.look, instance="slack", now=T0), "outbox_pending"),
     (partial(commands.unobeyed, until=T0), "command_open"),
-    (partial(deadlines._due, until=T0), "deadline_open"),
+    (partial(deadlines.due_by, until=T0), "deadline_open"),
     (deadlines._next, "deadline_open"),
 ]
 
