@@ -16,7 +16,8 @@ from stackhub.decide.clockwork import works
 from stackhub.decide.schedule import first, left_out, upcoming
 from stackhub.model.codec import dump
 from stackhub.server import forecasting
-from stackhub.server.views import moment, next_view, waiting_view
+from stackhub.server.pipeline_views import next_view, waiting_view
+from stackhub.server.views import moment
 from stackhub.store import configure, queries
 from stackhub.store.configure import Scheduled, runs_next
 from stackhub.store.queries import Known

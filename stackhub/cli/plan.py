@@ -15,7 +15,7 @@ from stackhub.config.read import Configuration
 from stackhub.lineage.infer import ANY
 from stackhub.model.pipeline import Landed, Need, Pipeline, Route, Schedule, Sla, Task
 from stackhub.model.words import say
-from stackhub.server.views import pipeline_view
+from stackhub.server.pipeline_views import pipeline_view
 from stackhub.store import inferences, queries
 from stackhub.store.queries import Known
 

@@ -13,7 +13,7 @@ from stackhub.decide.watch import trouble_of, uses_of
 from stackhub.engine.engine import Engine
 from stackhub.engine.standin import StandIn
 from stackhub.model.run import OpenRun, RunState
-from stackhub.server import forecasting, views
+from stackhub.server import forecasting, pipeline_views, views
 from stackhub.server.coming import preview
 from stackhub.server.finding import RunId, Text, TheEngine, answers, pipeline_named, run_named, task_named
 from stackhub.server.patience import read
@@ -50,7 +50,7 @@ async def _pipelines(engine: Engine, names: list[str]) -> list[View]:
     last = await read(engine, lambda connection: {name: queries.last_run(connection, pipeline=name) for name in names})
     now = engine.clock.now()
     return [
-        views.pipeline_view(
+        pipeline_views.pipeline_view(
             engine.in_force.known[name], last=last[name], next_at=engine.scheduler.following(name), now=now
         )
         for name in names
@@ -246,14 +246,14 @@ async def list_next(engine: TheEngine) -> list[View]:
     waits = await read(engine, waiting)
     coming = [one for one in engine.scheduler.coming() if one.next_at is not None]
     coming.sort(key=lambda one: (one.next_at is None, one.next_at, one.pipeline))
-    held = [views.waiting_view(one, known.get(one.pipeline)) for one in waits]
+    held = [pipeline_views.waiting_view(one, known.get(one.pipeline)) for one in waits]
     now, shown_next = engine.clock.now(), []
     for one in coming:
         there, ahead = known.get(one.pipeline), None
         if there is not None and one.next_at is not None:
             tick = partial(forecasting.of_tick, pipeline=there.pipeline, tick=one.next_at, now=now)
             ahead = await read(engine, tick)
-        shown_next.append(views.next_view(one, there, ahead))
+        shown_next.append(pipeline_views.next_view(one, there, ahead))
     return held + shown_next
 
 

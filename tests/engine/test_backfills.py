@@ -1,64 +1,17 @@
 """Backfills: a run for each interval, whatever else goes on and whatever dies when."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
 import sqlalchemy as sa
 from engine.far_end import FAILED
-from engine.house import House
-from engine.lives import every_death
+from engine.past import AFTER, SHOP, ask, day, one, over, shop, states
 
 from stackhub.errors import Refused
 from stackhub.store import asof, queries
 from stackhub.store import backfills as rows
 from stackhub.store import tables as t
-
-SHOP = """
-pipeline: shop
-{top}
-defaults: {{retries: {{attempts: 1}}}}
-tasks:
-  orders: {{uses: tap.sync, with: {{connection: orders}}}}
-  marts: {{uses: mill.build, with: {{select: "{{{{ interval.start_date }}}}"}}}}
-"""
-AFTER = "pipeline: after\ntriggers: [{pipeline: shop}]\ntasks: {x: {uses: mill.build}}\n"
-THREE = {"pipeline": "shop", "from": "2026-10-01", "to": "2026-10-04", "every": 86400}
-
-
-def shop(house, top="", **settings):
-    house.scheduled = True
-    house.instances("tap", "bell").write("mill.env", "".join(f"MILL_{k.upper()}={v}\n" for k, v in settings.items()))
-    return house.pipeline(SHOP.format(top=top))
-
-
-def day(number, month=10, hour=0):
-    return datetime(2026, month, number, hour, tzinfo=UTC)
-
-
-async def ask(hub, **more):
-    return await hub.submit("backfill", **{**THREE, **more})
-
-
-async def one(hub, backfill):
-    return await hub.store.read(lambda connection: rows.backfill(connection, backfill))
-
-
-async def states(hub, backfill):
-    return [part.state.value for part in await hub.store.read(lambda connection: rows.parts(connection, backfill))]
-
-
-async def over(hub, backfill, **more):
-    """Wait until a backfill has ended; return how."""
-
-    async def ended():
-        found = await one(hub, backfill)
-        hub.engine.backfills.bell.ring()
-        return found.ended_at is not None and found
-
-    found = await hub.until(ended, **more)
-    await hub.rest()
-    return found.state.value
 
 
 async def test_each_interval_is_a_run_oldest_first_one_after_the_other(house):
@@ -361,53 +314,3 @@ async def test_what_is_left_of_it_is_forgotten_with_its_runs(house):
         await retention.sweep(hub.store, hub.house.clock.now() + timedelta(days=1))
         assert await one(hub, asked["backfill"]) is None
         assert await states(hub, asked["backfill"]) == []
-
-
-async def test_each_interval_is_run_once_whatever_dies_when(tmp_path):
-    def furnish(root):
-        house = shop(House(root))
-        house["mill"].outcomes["2026-10-02"].append(FAILED)
-        return house
-
-    async def a_bad_day(hub):
-        known = await hub.store.read(rows.backfills)
-        asked = known[0].id if known else (await ask(hub))["backfill"]
-        await over(hub, asked, step=timedelta(seconds=1))
-        if "failed" in await states(hub, asked):
-            await ask(hub)
-            await over(hub, asked, step=timedelta(seconds=1))
-        await hub.until(lambda: not hub.engine.incidents.open, step=timedelta(seconds=1))
-
-    async def check(hub):
-        (backfill,) = await hub.store.read(rows.backfills)
-        assert backfill.state == "succeeded"
-        assert [job.what[-2:] for job in hub["mill"].jobs] == ["01", "02", "02", "03"]
-        assert sorted(run.state.value for run in await hub.runs()) == ["failed", *["succeeded"] * 3]
-        (incident,) = await hub.incidents()
-        assert incident.resolved_at is not None
-
-    points = await every_death(tmp_path, furnish, a_bad_day, check, about=("BACKFILL", "PART"))
-    assert any("PART_BEGUN" in point for point in points)
-    assert any("PART_ENDED" in point for point in points)
-
-
-async def test_a_cancel_is_carried_out_whatever_dies_when(tmp_path):
-    def furnish(root):
-        house = shop(House(root))
-        house["mill"].hold = True
-        return house
-
-    async def a_change_of_mind(hub):
-        known = await hub.store.read(rows.backfills)
-        asked = known[0].id if known else (await ask(hub))["backfill"]
-        if (await one(hub, asked)).state == "running":
-            await hub.until(hub["mill"].running, step=timedelta(seconds=1))
-            await hub.submit("cancel_backfill", backfill=asked, reason="enough")
-        await over(hub, asked, step=timedelta(seconds=1))
-
-    async def check(hub):
-        (backfill,) = await hub.store.read(rows.backfills)
-        assert (backfill.state, await states(hub, backfill.id)) == ("cancelled", ["cancelled", "waiting", "waiting"])
-        assert len(hub["mill"].jobs) == 1
-
-    await every_death(tmp_path, furnish, a_change_of_mind, check, about=("BACKFILL", "PART", "cancel"))
