@@ -40,7 +40,9 @@ def test_a_strangers_connector_comes_through_the_same_door(distribution):
 def test_an_unknown_name_is_told_the_nearest_and_all_the_known():
     with pytest.raises(ConfigError) as told:
         registry.load("fivetrann")
-    assert "no connector 'fivetrann': did you mean 'fivetran'? installed are airbyte, dbt, fivetran" in str(told.value)
+    assert "no connector 'fivetrann': did you mean 'fivetran'? installed are airbyte, az, dbt, fivetran, gs" in str(
+        told.value
+    )
 
 
 def test_a_name_like_no_other_is_told_the_known():

@@ -43,8 +43,12 @@ def rehearsal(where: Where, pipeline: str, fail: list[str], late: list[str], spe
     """Rehearse a pipeline and print what was to be seen; exit 1 where it did not succeed."""
     configuration = where.configuration()
     script = Script(fail=frozenset(fail), late=dict(map(_late, late)), usual=_usual(where, pipeline))
+    before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    found = rehearse(configuration, pipeline, script, where.environ, datetime.now(UTC))
+    try:
+        found = rehearse(configuration, pipeline, script, where.environ, datetime.now(UTC))
+    finally:
+        structlog.configure(**before)
     if as_json:
         words.document(_view(found))
     else:

@@ -133,15 +133,15 @@ class Inference:
         self._accounts = frozenset(wiring.instance for _, _, one in every for wiring in one.wirings)
         for name in sorted({task.instance for _, task, _ in every}):
             await self._look(name)
+        listed = self.held()
         held = [
-            Held(instance=name, connection=one)
-            for name, connections in self.held().items()
-            for one in connections.values()
+            Held(instance=name, connection=one) for name, connections in listed.items() for one in connections.values()
         ]
         seen = await in_thread(catalogue, held) if every else ""
         for pipeline, task, one in every:
             project = self._present.get(task.instance, "")
-            if project and self._outdated(pipeline, task, one, project, seen):
+            complete = all(wiring.instance in listed for wiring in one.wirings)
+            if project and self._outdated(pipeline, task, one, project, seen if complete else ""):
                 try:
                     await self._find_out(pipeline, task, one, project, held, seen)
                 except LostLane:  # whoever keeps the time now finds it out
@@ -149,12 +149,13 @@ class Inference:
         return bool(every)
 
     def _outdated(self, pipeline: Pipeline, task: Task, one: Asked, project: str, seen: str) -> bool:
+        """Say whether something has to be found out anew; ``seen`` is "" until every account has been looked at."""
         key = pipeline.name, task.name
         known = self.known.get(key)
         if known is None or (known.subject, known.project) != (one.subject, project):
             return True
         if known.manifest:
-            return known.catalogue != seen
+            return bool(seen) and known.catalogue != seen
         tried = self._tried.get(key)
         return tried is None or self.clock.since_boot() - tried >= AGAIN
 

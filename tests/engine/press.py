@@ -20,6 +20,8 @@ from stackhub.contract import (
     Role,
     StartIs,
 )
+from stackhub.lineage import Held
+from stackhub.lineage.infer import catalogue
 
 
 @dataclass
@@ -134,3 +136,11 @@ class Press(Connector):
 def fills(account: Account, name, *tables, schema="crm"):
     """Let an account hold a connection that fills these tables."""
     account.has(name, relations=tuple(Relation("raw", schema, table) for table in tables))
+
+
+def settled(hub):
+    """Say whether what feeds what was found out of all that the accounts are known to load now."""
+    listed = hub.engine.catalogue.held.items()
+    seen = catalogue(Held(instance=name, connection=one) for name, held in listed for one in held.values())
+    known = hub.engine.inference.known.values()
+    return bool(known) and all(one.catalogue == seen for one in known)

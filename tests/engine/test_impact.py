@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from engine.far_end import FAILED, OK
-from engine.press import Project, fills
+from engine.press import Project, fills, settled
 
 from stackhub.contract import Finished, Health, Node, NodeState, Outcome
 from stackhub.store import projects
@@ -62,6 +62,7 @@ async def known(hub):
         return found is not None and found.reads and all(read.loaders for read in found.reads)
 
     await hub.until(matched)
+    await hub.until(lambda: settled(hub))
 
 
 async def fail(hub):

@@ -2,7 +2,7 @@
 
 import pytest
 from engine.far_end import FAILED
-from engine.press import Project, fills
+from engine.press import Project, fills, settled
 
 SHOP = """
 pipeline: shop
@@ -32,6 +32,7 @@ def waits(open_run):
 async def known(hub, *edges):
     """Wait until the hub has found out that marts waits for these."""
     await hub.until(lambda: [edge.extract for edge in found(hub).edges] == list(edges) if found(hub) else False)
+    await hub.until(lambda: settled(hub))
 
 
 def found(hub):

@@ -129,7 +129,7 @@ def test_every_connection_of_the_shop_is_loaded_by_the_pipeline(pipeline):
 
 def test_dbt_waits_for_all_of_them_because_nothing_else_is_said(pipeline):
     assert set(pipeline["tasks"]) == {*EXTRACTS, "marts"}
-    assert pipeline["tasks"]["marts"] == {"uses": "dbt.build"}
+    assert pipeline["tasks"]["marts"] == {"uses": "dbt.build", "with": {"partial": True}}
 
 
 def test_people_are_told_by_vendors_that_the_demo_plays(pipeline):
