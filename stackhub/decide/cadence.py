@@ -69,7 +69,7 @@ def earned(credit: float, elapsed: float, limit: Bounds) -> float:
 
 def spent(credit: float) -> float:
     """Return the credit after one sweep."""
-    return max(credit - 1.0, OWED)
+    return credit - 1.0
 
 
 def first(job: Going, limit: Bounds) -> float:

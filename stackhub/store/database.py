@@ -1,5 +1,6 @@
 """Opens connections: to SQLite so that every COMMIT is durable, to PostgreSQL so that no connection hangs for ever."""
 
+import logging
 import os
 import sqlite3
 from contextlib import closing, suppress
@@ -47,6 +48,7 @@ def engine(url: str) -> sa.Engine:
     except ModuleNotFoundError as err:
         raise StoreUnusable(f"STACKHUB_DATABASE_URL needs {err.name}: pip install 'stackhub[postgres]'") from err
     if server:
+        logging.getLogger("psycopg").setLevel(logging.ERROR)  # it warns of a lost connection, which is raised as well
         event.listen(made, "connect", _session)
     else:
         event.listen(made, "connect", _pragmas)

@@ -214,8 +214,12 @@ class World:
         models = [one.rpartition(".")[2] for one in nodes["marts"]]
         for model in models:  # again: not before everything it was left out for has landed
             for extract in self.upstream(model):
-                waits = [count for count in self.left[model, extract] if count >= self.built_on(model, extract)]
-                assert not waits or self.landed[extract] > min(waits), (model, extract)
+                built = self.built_on(model, extract)
+                waits = [count for count in self.left[model, extract] if count >= built]
+                news = (
+                    min(waits, default=0) if built < 0 else built
+                )  # what landed in the midst of a build is news to it
+                assert not waits or self.landed[extract] > news, (model, extract)
         mine = owed.covered(list(self.ledger.values()), nodes)
         self.runs += 1
         self.pass_time()
