@@ -214,12 +214,8 @@ class World:
         models = [one.rpartition(".")[2] for one in nodes["marts"]]
         for model in models:  # again: not before everything it was left out for has landed
             for extract in self.upstream(model):
-                built = self.built_on(model, extract)
-                waits = [count for count in self.left[model, extract] if count >= built]
-                news = (
-                    min(waits, default=0) if built < 0 else built
-                )  # what landed in the midst of a build is news to it
-                assert not waits or self.landed[extract] > news, (model, extract)
+                waits = [count for count in self.left[model, extract] if count >= self.built_on(model, extract)]
+                assert not waits or self.landed[extract] > min(waits), (model, extract)
         mine = owed.covered(list(self.ledger.values()), nodes)
         self.runs += 1
         self.pass_time()
@@ -281,7 +277,7 @@ def play(world, events):
                 world.collect(fails=True)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(derandomize=True, deadline=None, max_examples=300)
 @given(graphs(), st.frozensets(st.sampled_from(EXTRACTS), max_size=1), st.sampled_from([None, 5 * MINUTE]), EVENTS)
 def test_nothing_is_built_before_its_inputs_have_landed_and_everything_is_once_they_have(reads, optional, wait, events):
     world = World(reads=reads, optional=optional, wait=wait)
@@ -297,7 +293,7 @@ def test_nothing_is_built_before_its_inputs_have_landed_and_everything_is_once_t
         assert not counts or world.built_on(model, extract) > max(counts), (model, extract)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(derandomize=True, deadline=None, max_examples=200)
 @given(graphs(), EVENTS)
 def test_a_landing_that_something_waits_for_is_built_without_waiting_for_another(reads, events):
     world = World(reads=reads)
