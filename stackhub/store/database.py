@@ -23,10 +23,13 @@ CONNECTING: Final = {  # a server that is cut off without a word is noticed with
     "application_name": NAME,
     "client_encoding": "utf8",
 }
-# A hub that is paused inside a transaction may not keep its rows, and so its lanes, from the others. What is
+# A hub that is paused or cut off inside a transaction may not keep its rows, and so its lanes, from the others: the
+# server counts how long it idles, and asks whether its line is alive. What is
 # acknowledged is on the disk: a database that is set to be quicker than that is not asked to be when we write.
 SESSION: Final = (
     "SELECT set_config('idle_in_transaction_session_timeout', '10s', false),"
+    " set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalives_interval', '5', false),"
+    " set_config('tcp_keepalives_count', '3', false), set_config('tcp_user_timeout', '20000', false),"
     " set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') = 'off' THEN 'on'"
     " ELSE current_setting('synchronous_commit') END, false)"
 )

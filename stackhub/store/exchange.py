@@ -13,6 +13,8 @@ from sqlalchemy import exc
 from stackhub.store.compiled import Compiled, Question, Row
 from stackhub.store.transaction import Statement
 
+TIMED: Final = 170_000  # from this version on a server ends a transaction that takes too long
+IN_TIME: Final = "SET LOCAL transaction_timeout = '30s'"
 COUNTED: Final = {"preserve_rowcount": True}  # psycopg's count of inserted rows is dropped otherwise
 Count: TypeAlias = Callable[[int], None]
 Found: TypeAlias = Callable[[Sequence[Sequence[Any]]], None]
@@ -91,7 +93,12 @@ class Piped:
         failed: Exception | None = None
         answers: list[Any] = []
         try:
-            with driver.pipeline():
+            with driver.pipeline() as pipeline:
+                # The driver ends a pipeline with a flush behind its sync. A server that hears more after a sync stops
+                # counting how long the transaction idles: one of a hub stopped before COMMIT would keep its rows.
+                pipeline._exit_gen = pipeline._sync_gen  # noqa: SLF001 - there is no other way to leave that out
+                if driver.info.server_version >= TIMED:  # for a hub that is stopped before the sync
+                    driver.execute(IN_TIME)
                 for sql, values, _ in self._said:
                     answers.append(driver.cursor())
                     say = answers[-1].executemany if isinstance(values, list) else answers[-1].execute

@@ -1,5 +1,6 @@
 """A server that goes away is waited for, and nothing is lost or done twice; what it was asked wrongly is told at once."""
 
+import asyncio
 from itertools import count
 from threading import Barrier, Event
 
@@ -13,11 +14,14 @@ from store.ground import line, new_run, store_at, texts, until
 from structlog.testing import capture_logs
 
 from stackhub.errors import StoreUnavailable
-from stackhub.store import committing, database, faults
+from stackhub.store import committing, database, exchange, faults
 from stackhub.store import transaction as tx
+from stackhub.store.committing import Committer
+from stackhub.store.work import Apply
 
 pytestmark = pytest.mark.postgres
 OURS = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name LIKE 'stackhub%'"
+HOLDING = "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'stackhub %' AND state = 'idle in transaction'"
 PATIENCE = 60
 
 
@@ -165,6 +169,38 @@ async def test_a_transaction_that_the_server_ends_for_idling_is_tried_again_at_o
     assert turns == [1, 1]
     assert await texts(server_store) == ["once"]
     assert levels(logs) == ["info"]
+
+
+@pytest.mark.parametrize(("idle", "whole"), [("100ms", "30s"), ("0", "100ms")])
+async def test_a_writer_that_is_stopped_right_before_its_commit_keeps_its_rows_for_a_while_alone(
+    postgres, server_url, monkeypatch, idle, whole
+):
+    """A server counts that only if nothing comes behind what ends a pipeline; and what is in its midst, by the whole."""
+    monkeypatch.setattr(database, "SESSION", database.SESSION.replace("'10s'", f"'{idle}'"))
+    monkeypatch.setattr(exchange, "IN_TIME", exchange.IN_TIME.replace("'30s'", f"'{whole}'"))
+    points, told = [], []
+
+    def stop(point):
+        points.append(point)
+        while len(points) == 3 and postgres.say(HOLDING):
+            pass
+
+    engine = database.engine(server_url)
+    committer = Committer(engine, told.extend, point=stop)
+    future = asyncio.get_running_loop().create_future()
+
+    def commit():
+        for text in ("first", "second"):
+            for _ in committer.carry_out([Apply(line(text), future)]):
+                pytest.fail("the database is not away")
+
+    with anyio.fail_after(PATIENCE), capture_logs() as logs:
+        await anyio.to_thread.run_sync(commit, abandon_on_cancel=True)
+    committer.close()
+    engine.dispose()
+    assert points == [*("before COMMIT", "after COMMIT"), *("before COMMIT",) * 2, "after COMMIT"]
+    assert told == [(future, None, None)] * 2
+    assert [one["event"] for one in logs] == ["the database was asked once more"]
 
 
 async def test_two_transactions_that_wait_for_each_other_both_come_through(server_store, server_url):
