@@ -90,7 +90,12 @@ class RefreshOptions(ConnectionOptions):
 
 
 def _operation(
-    summary: str, options: type[Options] = ConnectionOptions, *, cancellable: bool = True, reloads: bool = False
+    summary: str,
+    options: type[Options] = ConnectionOptions,
+    *,
+    cancellable: bool = True,
+    reloads: bool = False,
+    watch: str = "wait",
 ) -> Operation:
     return Operation(
         options=options,
@@ -101,6 +106,7 @@ def _operation(
         role=Role.EXTRACT,
         cancellable=cancellable,
         reloads=reloads,
+        watch=watch,
     )
 
 
@@ -114,7 +120,8 @@ class Airbyte:
         "sync": _operation("sync a connection, or join the sync that is going"),
         "wait": _operation("wait for the next successful sync that Airbyte's own schedule starts", cancellable=False),
         "clear": _operation(
-            "DELETE at the destination what a connection has loaded; its next sync loads all of it again"
+            "DELETE at the destination what a connection has loaded; its next sync loads all of it again",
+            watch="",  # it brings nothing in that could be waited for
         ),
         "refresh": _operation(
             "load all of a connection again, without a gap (needs the Config API)", RefreshOptions, reloads=True

@@ -70,6 +70,7 @@ def _operation(
         role=Role.EXTRACT,
         cancellable=False,
         reloads=reloads,
+        watch="wait",
     )
 
 

@@ -20,7 +20,7 @@ from stackhub.config.shape import shaped
 from stackhub.config.tasks import declare_tasks
 from stackhub.config.triggers import triggers
 from stackhub.config.when import schedules, sla
-from stackhub.model.pipeline import Pipeline
+from stackhub.model.pipeline import Mode, Pipeline
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,8 +34,10 @@ class Declared:
     after: dict[str, Loc] = field(default_factory=dict)  # upstream pipelines, and where they are named
 
 
-def declare(page: Page, instances: Instances, environ: Mapping[str, str], timezone: str) -> Declared:
-    """Make a pipeline of one file; None in it where nothing usable is left. ``timezone`` is the hub's."""
+def declare(
+    page: Page, instances: Instances, environ: Mapping[str, str], timezone: str, mode: Mode = Mode.LIVE
+) -> Declared:
+    """Make a pipeline of one file; None in it where nothing usable is left. ``timezone`` and ``mode`` are the hub's."""
     _tell_what_is_empty(page)
     data = page.document.data
     file, faults = shaped(PipelineFile, data)
@@ -58,6 +60,7 @@ def declare(page: Page, instances: Instances, environ: Mapping[str, str], timezo
         name=file.pipeline,
         description=file.description,
         owner=file.owner,
+        mode=Mode.SHADOW if mode is Mode.SHADOW else file.mode,  # a hub in shadow starts nothing, whatever is written
         schedules=planned,
         calendars={name: known[name] for one in planned for name in (*one.only, *one.without)},
         after=tuple(declared.after),

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from stackhub.config.duration import Duration
 from stackhub.config.shape import number
-from stackhub.model.pipeline import Catchup, Freshness, OnTimeout, Otherwise, Overlap, Told
+from stackhub.model.pipeline import Catchup, Freshness, Mode, OnTimeout, Otherwise, Overlap, Told
 from stackhub.model.words import Severity
 
 NAME: Final = "^[a-z0-9_][a-z0-9_-]{0,63}$"
@@ -226,6 +226,11 @@ class PipelineFile(_Strict):
     pipeline: Name = Field(description="its name")
     description: str = ""
     owner: str = ""
+    mode: Mode = Field(
+        default=Mode.LIVE,
+        strict=False,
+        description="shadow: it decides, records and shows what it would do, starts nothing and tells nobody",
+    )
     schedule: Annotated[
         dict[int, ScheduleFile],
         BeforeValidator(_one_or_more, json_schema_input_type=ScheduleFile | list[ScheduleFile]),

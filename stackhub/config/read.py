@@ -196,5 +196,7 @@ def _declared(
     else:
         findings.problems += document.problems
         page = Page(document, findings)
-        return declare(page, instances, environ, hub.timezone if hub is not None else "UTC")
+        if hub is None:
+            return declare(page, instances, environ, "UTC")
+        return declare(page, instances, environ, hub.timezone, hub.mode)
     return None

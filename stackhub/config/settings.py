@@ -14,6 +14,7 @@ from pydantic_settings import SettingsConfigDict
 from stackhub.config.duration import Duration, Size
 from stackhub.config.zones import known_zone
 from stackhub.contract import Settings
+from stackhub.model.pipeline import Mode
 
 _STORES: Final = ("sqlite", "postgresql")
 
@@ -61,6 +62,8 @@ class HubSettings(Settings):
     """What callers of the API show; without one the hub listens on loopback only."""
     timezone: Annotated[str, AfterValidator(known_zone)] = "UTC"
     """The zone of schedules and deadlines that name none; an IANA name."""
+    mode: Annotated[Mode, BeforeValidator(_lowered)] = Mode.LIVE
+    """``shadow``: every pipeline decides, records and shows what it would do, starts nothing and tells nobody."""
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lowered)] = "text"
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lowered)] = "info"
     alerts: Annotated[tuple[str, ...] | None, BeforeValidator(_names)] = None

@@ -154,6 +154,7 @@ def _task(
         needs_given=page.document.holds(("tasks", name, "needs")),
         partial=_partial(one, uses, ("tasks", name, "with", "partial"), page),
         extract=uses is not None and uses.operation.role is Role.EXTRACT,
+        watch=uses.operation.watch if uses else "",
         retries=_retries(name, file.defaults.retries, one.retries, page),
     )
     timeout = one.timeout or file.defaults.timeout or plain.timeout

@@ -121,6 +121,9 @@ class Operation:
     role: Role = Role.OTHER
     cancellable: bool = True  # False: the tool has no cancel, so cancel and timeout let go and say so
     reloads: bool = False  # an extract that loads everything anew, given a `connection` and nothing else
+    watch: str = ""
+    """The operation of the same connector that waits for what this one brings in and only ever reads: what it becomes
+    in a run in shadow. Its options are some of this one's. "": there is none, and in shadow it ends at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

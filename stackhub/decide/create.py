@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from msgspec import structs
 
+from stackhub.decide import shadow
 from stackhub.errors import Problem, Refused
-from stackhub.model.pipeline import Pipeline, Task
+from stackhub.model.pipeline import Mode, Pipeline, Task
 from stackhub.model.run import Interval, OpenRun, Run, Trigger
 from stackhub.model.step import DONE, TERMINAL, Step, StepState
 
@@ -27,6 +28,7 @@ def new(
     origin: Mapping[str, Any] | None = None,
 ) -> OpenRun:
     """Make a queued run of a pipeline as it is now, every step waiting."""
+    pipeline = shadow.compiled(pipeline)
     run = Run(
         id=run_id,
         pipeline=pipeline.name,
@@ -35,6 +37,7 @@ def new(
         created_at=now,
         tick=tick,
         reason=reason,
+        mode=pipeline.mode,
         origin=origin or {},
     )
     steps = {task.name: Step(run=run_id, task=task.name, instance=task.instance) for task in pipeline.tasks}
@@ -111,8 +114,13 @@ def check_retry(old: OpenRun) -> None:
     """Refuse a retry that makes no sense.
 
     Raises:
-        Refused: the run is still open.
+        Refused: the run is still open, or has started nothing that could be done again.
     """
+    if old.run.mode is Mode.SHADOW:
+        raise Refused(
+            f"run {old.run.id} is in shadow: it has started nothing, so there is nothing to do again; "
+            f"`stackhub trigger {old.run.pipeline}` begins a new run"
+        )
     if old.run.ended_at is None or any(step.state not in TERMINAL for step in old.steps.values()):
         raise Refused(f"run {old.run.id} is still going: cancel it first, or wait")
 

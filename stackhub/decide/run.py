@@ -12,12 +12,12 @@ from typing import TypeAlias
 
 from msgspec.structs import replace
 
-from stackhub.decide import ends, partial
+from stackhub.decide import ends, partial, shadow
 from stackhub.decide.ends import Rule
 from stackhub.decide.jump import shifted
 from stackhub.decide.step import Heard, heard, stop
 from stackhub.model.landing import Landing
-from stackhub.model.pipeline import Pipeline, Task
+from stackhub.model.pipeline import Mode, Pipeline, Task
 from stackhub.model.run import OpenRun, Run, RunState
 from stackhub.model.step import DONE, TERMINAL, Step, StepState, Stop
 
@@ -114,7 +114,10 @@ def decide(before: OpenRun, told: Sequence[Heard | Order], rules: Mapping[str, R
     tasks = {task.name: task for task in before.pipeline.tasks}
     for item in told:
         if isinstance(item, Heard):
-            steps[item.task] = heard(steps[item.task], tasks[item.task], rules[item.task], item, now)
+            was = steps[item.task]
+            steps[item.task] = heard(was, tasks[item.task], rules[item.task], item, now)
+            if run.mode is Mode.SHADOW and _newly(was, steps[item.task]):
+                steps[item.task] = replace(steps[item.task], note=shadow.landed(steps[item.task], tasks[item.task]))
         else:
             run, steps = _obeyed(item, run, steps, rules, now)
     run, steps = _carried_on(before.pipeline, run, steps, now)
@@ -126,6 +129,10 @@ def decide(before: OpenRun, told: Sequence[Heard | Order], rules: Mapping[str, R
     moments = _moments(before, run, changed)
     after = replace(before, run=replace(run, version=run.version + 1), steps=steps)
     return Decision(open=after, changed=changed, moments=moments)
+
+
+def _newly(was: Step, step: Step) -> bool:
+    return step.state is StepState.SUCCEEDED is not was.state
 
 
 def moves(before: OpenRun, item: Heard, rules: Mapping[str, Rule], now: datetime) -> bool:
@@ -211,6 +218,8 @@ def _unlocked(pipeline: Pipeline, steps: dict[str, Step], now: datetime) -> dict
         if step.state is not StepState.WAITING or (task.needs and ended.isdisjoint([n.task for n in task.needs])):
             continue  # nothing that it needs has ended, which is how it is with most, most of the time
         after[task.name] = _unlock(step, task, after, now)
+        if after[task.name].state is StepState.READY and shadow.idle(pipeline, task):
+            after[task.name] = shadow.ended(after[task.name], task, now)
         if after[task.name].state in TERMINAL:
             ended.add(task.name)
     return after

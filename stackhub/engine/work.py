@@ -1,6 +1,7 @@
 """What a connector is handed for a step: its options as they are at this moment, and what earlier tries left behind."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial as bound
 from typing import Any
 
@@ -38,7 +39,10 @@ class Work:
         if instance is None or operation is None:
             raise ConfigError(f"{task.connector}.{task.operation}: there is no instance {task.instance!r} any more")
         consumed: Mapping[str, str] = {}
-        if operation.role is Role.EXTRACT:
+        if task.stands_for:  # what waits in its place takes some of its options
+            known = operation.options.model_fields
+            task = replace(task, options={name: one for name, one in task.options.items() if name in known})
+        if operation.role is Role.EXTRACT and task.stands_for in {"", task.operation}:  # else: what lands from now on
             query = bound(queries.consumed, pipeline=run.pipeline, task=task.name, instance=task.instance)
             consumed = await self._store.read(query)
         interval = (run.interval.start, run.interval.end)

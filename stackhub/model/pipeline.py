@@ -15,6 +15,13 @@ from stackhub.model.feeding import Feed, Partial
 from stackhub.model.words import Severity
 
 
+class Mode(StrEnum):
+    """Whether a pipeline's runs do their work, or only say what they would do."""
+
+    LIVE = "live"
+    SHADOW = "shadow"  # decides, records and shows; starts nothing and tells nobody
+
+
 class Catchup(StrEnum):
     """What becomes of ticks that passed while nobody was looking: downtime, a pause."""
 
@@ -91,6 +98,8 @@ class Task:
     needs: tuple[Need, ...] = ()
     needs_given: bool = False  # False: `needs` was filled in by the rule for transforms, or there are none
     extract: bool = False
+    watch: str = ""  # the operation that waits for what this one brings and starts nothing; "": there is none
+    stands_for: str = ""  # of a run in shadow: the operation that a live run would have carried out
     partial: Partial | None = None  # it may build what can be built; None: all or nothing
     wide: str = ""  # when a run was made: why it waits for every extract, where something better could be known
     nodes: tuple[str, ...] = ()  # when a run was made: what a task that may build a part selects
@@ -193,6 +202,7 @@ class Pipeline:
     name: str
     description: str = ""
     owner: str = ""
+    mode: Mode = Mode.LIVE
     schedules: tuple[Schedule, ...] = ()
     calendars: Mapping[str, Calendar] = field(default_factory=dict)  # those that its schedules name
     after: tuple[str, ...] = ()  # pipelines whose success starts this one

@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 from msgspec import field
 from msgspec.structs import replace
 
-from stackhub.model.pipeline import Pipeline
+from stackhub.model.pipeline import Mode, Pipeline
 from stackhub.model.step import Step
 from stackhub.model.value import Value
 
@@ -81,6 +81,7 @@ class Run(Value, frozen=True, kw_only=True, omit_defaults=True):
     tick: datetime | None = None  # the scheduled instant, where a schedule made it
     reason: str = ""  # in a person's words: "asked for by ada", "retry of 01J..."
     retry_of: str = ""
+    mode: Mode = Mode.LIVE  # its pipeline's, as that was when the run began
     cancel_at: datetime | None = None  # when a person, or `overlap: cancel`, asked for its end
     cancel_reason: str = ""
     origin: Mapping[str, Any] = field(default_factory=dict)  # the upstream run, the request's idempotency key, ...

@@ -5,7 +5,7 @@
        │         │ └─────────┘  │        │ └─▶ ready ◀─┘      start again: rescheduled, or a newer load is wanted
        │         │   absent     ▼        ▼
        │         │           retrying ──▶ ready | running     running: the attempt before let the job go
-       ▼         ▼              ▼
+       ▼         ▼              ▼               of a run in shadow, what would be started is succeeded at once
     upstream_failed · skipped · cancelled · failed · partial · succeeded      terminal: nothing moves from here
 
 STARTING is kept *before* the vendor is called and RUNNING after it has answered, so a hub that dies in between leaves
@@ -44,7 +44,7 @@ class StepState(StrEnum):
 _S = StepState
 MOVES: Final[Mapping[StepState, frozenset[StepState]]] = {
     _S.WAITING: frozenset({_S.READY, _S.UPSTREAM_FAILED, _S.SKIPPED, _S.CANCELLED}),
-    _S.READY: frozenset({_S.READY, _S.STARTING, _S.FAILED, _S.SKIPPED, _S.CANCELLED}),
+    _S.READY: frozenset({_S.READY, _S.STARTING, _S.SUCCEEDED, _S.PARTIAL, _S.FAILED, _S.SKIPPED, _S.CANCELLED}),
     _S.STARTING: frozenset(
         {_S.STARTING, _S.READY, _S.RUNNING, _S.RETRYING, _S.SUCCEEDED, _S.PARTIAL, _S.FAILED, _S.SKIPPED, _S.CANCELLED}
     ),

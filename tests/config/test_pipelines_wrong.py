@@ -30,7 +30,8 @@ B = "  b: {uses: mill.build, needs: []}\n"
         ("overlap: wait\n" + tasks(B), "1:10: overlap: should be 'skip', 'queue' or 'cancel'"),
         ("max_active: 0\n" + tasks(B), "1:13: max_active: should be greater than or equal to 1"),
         ("max_active: 0777\n" + tasks(B), '1:13: max_active: 0777 begins with 0, which YAML 1.1 and 1.2 read differently: write "0777" for text, 777 for a number, 0o777 for octal'),
-        ("mode: shadow\n" + tasks(B), "1:1: unknown key 'mode'; there is alerts, calendars, catchup, defaults, description, max_active, overlap, owner, pipeline, schedule, sla, tasks, triggers"),
+        ("mod: shadow\n" + tasks(B), "1:1: unknown key 'mod': did you mean 'mode'?"),
+        ("mode: dry\n" + tasks(B), "1:7: mode: should be 'live' or 'shadow'"),
         # schedule
         ("schedule: {cron: '0 25 * * *'}\n" + tasks(B), "1:18: schedule.cron: hour: cannot read '25'; it takes 0-23"),
         ("schedule: {cron: '0 6 * *'}\n" + tasks(B), "1:18: schedule.cron: '0 6 * *' has 4 fields; a cron line has five: minute, hour, day of month, month, day of week"),

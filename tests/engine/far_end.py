@@ -91,6 +91,7 @@ class Account:
         self.gated = False  # calls pass the hub's gate, as those of a connector that uses `wire` do
         self.opened = 0
         self.will_not_open: BaseException | None = None
+        self.landed: dict[str, Landing] = {}  # the last of each connection, whoever began it
         self.holds: dict[str, Connection] = {}  # what it lists, by id; a job that lands is shown there
         self._script: dict[tuple[str, str], deque] = defaultdict(deque)
 
@@ -111,6 +112,7 @@ class Account:
     def land(self, id_, rows=None) -> Landing:
         """Let a connection land, by its vendor's own schedule."""
         landing = Landing(connection=id_, mark=f"{self.world.tick():06}", ended_at=self.world.clock.now(), rows=rows)
+        self.landed[id_] = landing
         if id_ in self.holds:
             self.has(id_, last=landing)
         return landing

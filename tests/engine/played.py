@@ -48,6 +48,8 @@ class PlayedJobs:
 
     def _begin(self, job, key):
         account, what = self.account, subject(job.options)
+        if job.operation == "wait":
+            return {"waits": what, "after": job.consumed.get(what) or f"{self.account.world.tally:06}", "joined": True}
         match self.operations[job.operation].start_is:
             case StartIs.JOINABLE:
                 same = next((one for one in account.running() if one.what == what), None)
@@ -64,6 +66,10 @@ class PlayedJobs:
         return await self.account.call("poll", len(handles), lambda: [self._look(handle) for handle in handles])
 
     def _look(self, handle):
+        if "waits" in handle:
+            last = self.account.landed.get(handle["waits"])
+            new = last is not None and last.mark > handle["after"]
+            return Finished(outcome=Outcome.OK, landing=last) if new else Pending(note="waiting for the next load")
         job = next((one for one in self.account.jobs if one.id == handle.get("job")), None)
         assert self.account.hosted is False or handle["host"] == host_id(self.context.state), "another host's job"
         if job is None:
@@ -107,6 +113,7 @@ class PlayedJobs:
         return await self.account.call("find", subject(job.options), look)
 
     async def cancel(self, handle):
+        assert "waits" not in handle, "there is nothing to cancel"
         job = next((one for one in self.account.jobs if one.id == handle.get("job")), None)
 
         def stop():
@@ -177,8 +184,9 @@ def connectors(world) -> dict[str, Connector]:
     """``tap`` loads, ``mill`` builds; ``bell`` and ``desk`` are live, ``horn`` an alarm, ``post`` plain."""
     extract, other = Role.EXTRACT, Role.OTHER
     tap = {
-        "sync": operation(StartIs.JOINABLE, extract),
-        "anew": operation(StartIs.JOINABLE, extract, reloads=True),
+        "sync": operation(StartIs.JOINABLE, extract, watch="wait"),
+        "wait": operation(StartIs.JOINABLE, extract, settle=timedelta(), cancellable=False, watch="wait"),
+        "anew": operation(StartIs.JOINABLE, extract, reloads=True, watch="wait"),
         "endless": operation(StartIs.JOINABLE, extract, cancellable=False),
         "marked": operation(StartIs.MARKED, other),
         "blind": operation(StartIs.BLIND, other),

@@ -67,6 +67,7 @@ def operation(
     settle: timedelta = timedelta(seconds=10),
     call_timeout: timedelta = timedelta(seconds=5),
     reloads: bool = False,
+    watch: str = "",
 ) -> Operation:
     return Operation(
         options=options,
@@ -77,6 +78,7 @@ def operation(
         role=role,
         cancellable=cancellable,
         reloads=reloads,
+        watch=watch,
     )
 
 
