@@ -119,6 +119,14 @@ def covered(debts: Sequence[Debt], nodes: Mapping[str, Sequence[str]]) -> list[D
     return [debt for debt in debts if debt.due and (debt.task, debt.node) in wanted]
 
 
+def tried(debts: Iterable[Debt], run: str, last: LastLanding) -> list[Debt]:
+    """Return debts that a run is made for. What has landed by now is no news to them afterwards."""
+    return [
+        replace(debt, tried=run, newer_than=_newest(debt.newer_than, last(debt.instance, debt.connection)))
+        for debt in debts
+    ]
+
+
 def interval(debts: Iterable[Debt]) -> Interval:
     """Return the interval that a run for these debts stands for: from the first to the last that owes."""
     found = [debt.interval for debt in debts]
@@ -136,8 +144,11 @@ def _waits(debt: Debt) -> bool:
 
 
 def _landed(debt: Debt, at: datetime | None, now: datetime) -> Debt:
-    newest = max((one for one in (at, debt.newer_than) if one is not None), default=None)
-    return replace(debt, landed_at=now, tried="", newer_than=newest)
+    return replace(debt, landed_at=now, tried="", newer_than=_newest(debt.newer_than, at))
+
+
+def _newest(*times: datetime | None) -> datetime | None:
+    return max((one for one in times if one is not None), default=None)
 
 
 def _incurred(known: Ledger, before: OpenRun, step: Step, last: LastLanding, now: datetime) -> Iterable[Debt]:
@@ -179,7 +190,7 @@ def _newer_than(extract: Step, seen: datetime | None) -> datetime | None:
     Where its account was not looked at since the extract began, an older load might be seen only later. So our own
     clock stands in for the vendor's here; one that runs ahead costs a landing, and never lets an old one count.
     """
-    return max((one for one in (extract.began_at, seen) if one is not None), default=None)
+    return _newest(extract.began_at, seen)
 
 
 def _settled(known: Ledger, before: OpenRun, step: Step, built: frozenset[str], now: datetime) -> Iterable[Debt]:

@@ -6,7 +6,7 @@ nothing hangs on having heard of one.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -147,10 +147,13 @@ class Owing:
                 return owed.written_off(mine, "its pipeline is not configured any more", now), "written off"
             gone = [debt for debt in mine if self._gone(known.pipeline, debt)]
             left = [debt for debt in mine if debt not in gone]
-            landed = owed.landed(left, lambda instance, one: self._newest.get((instance, one)), now)
+            landed = owed.landed(left, self._last, now)
             return [*owed.written_off(gone, "it is not part of its task any more", now), *landed], "landed"
 
         await self._kept(name, build)
+
+    def _last(self, instance: str, connection: str) -> datetime | None:
+        return self._newest.get((instance, connection))
 
     def _gone(self, pipeline: Pipeline, debt: Debt) -> bool:
         """Say whether what is owed is no longer to be built: the project, the task or what it selects has changed."""
@@ -202,7 +205,7 @@ class Owing:
                 behind=self.births.waits,
                 origin={"owed": sorted({debt.run for debt in mine}), **({} if whole else {"only": sorted(nodes)})},
             )
-            tried = [replace(debt, tried=made.run.id) for debt in mine]
+            tried = owed.tried(mine, made.run.id, self._last)
             transaction = Transaction(lanes=self.tenure.under(TIME))
             transaction.add(*ops, *self.rows(tried))
             self.incidents.guard(key, transaction)
