@@ -21,16 +21,20 @@ class Bucket:
     tokens: float
     at: datetime
     life: int = 0
+    held: int = 0
 
     def take(self, at: datetime, life: int) -> float:
         """Count one call; return how many more could have been made.
 
-        A hub that is killed takes with it what its cancels, which cannot wait, have borrowed.
+        A hub that is killed takes with it what its cancels, which cannot wait, have borrowed. One that was stopped may
+        have held a start's place, which it paid for before.
         """
         if life != self.life:
             self.life, self.tokens = life, max(self.tokens, 0.0)
         self.tokens = min(self.tokens + (at - self.at).total_seconds() * self.rate, self.burst) - 1
         self.at = at
+        if self.held and self.tokens < 0:
+            self.held, self.tokens = self.held - 1, self.tokens + 1
         return self.tokens
 
 
@@ -48,6 +52,11 @@ class FarEnds:
     def bears(self, instance: str, rate: float, burst: float) -> None:
         """Say what an account bears."""
         self._buckets[instance] = Bucket(rate, burst, burst, self._oracle.town.now())
+
+    def stopped(self) -> None:
+        """Hear that a hub's process has been stopped."""
+        for bucket in self._buckets.values():
+            bucket.held += 1
 
     def __call__(self) -> None:
         """Look at what has happened there since the last look."""

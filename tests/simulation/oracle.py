@@ -232,7 +232,10 @@ class Oracle:
         life = lives[-1]
         life["seen"] = max(life["next_at"] or 0, life["seen"])
         if change.act == "delete":
-            life["gone"] = self.hub_now()
+            (newest,) = self.reader.rows(
+                "SELECT max(applied_at) AS at FROM revision"
+            )  # as of when, whenever it was kept
+            life["gone"] = instant(newest["at"])
             return
         if life["next_at"] is not None and change.new is not None and change.new < life["next_at"]:
             raise Violation(5, f"a schedule of {change.one} was set back to {instant(change.new)}")

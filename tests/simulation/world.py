@@ -162,6 +162,8 @@ class World:
             for left, event in self._armed:
                 if left < 0:
                     self.fleet.befall(event)
+                    if event.do == "pause":
+                        self.far_ends.stopped()
                     self.town.jumped = self.fleet.jumps
             self._armed = [(left, event) for left, event in self._armed if left >= 0]
         for also in self.also:
