@@ -4,7 +4,8 @@ A file answers at once. A server is told everything in one breath (a pipeline of
 at together: five statements that wait for each other's would be five ways there and back.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Final, Protocol, TypeAlias
 
 import sqlalchemy as sa
@@ -94,9 +95,7 @@ class Piped:
         answers: list[Any] = []
         try:
             with driver.pipeline() as pipeline:
-                # The driver ends a pipeline with a flush behind its sync. A server that hears more after a sync stops
-                # counting how long the transaction idles: one of a hub stopped before COMMIT would keep its rows.
-                pipeline._exit_gen = pipeline._sync_gen  # noqa: SLF001 - there is no other way to leave that out
+                pipeline._exit_gen = partial(_end, pipeline)  # noqa: SLF001 - there is no other way to end it so
                 if driver.info.server_version >= TIMED:  # for a hub that is stopped before the sync
                     driver.execute(IN_TIME)
                 for sql, values, _ in self._said:
@@ -113,3 +112,16 @@ class Piped:
             raise exc.DBAPIError.instance(
                 None, None, failed, dialect.loaded_dbapi.Error, connection_invalidated=gone, dialect=dialect
             ) from failed
+
+
+def _end(pipeline: Any) -> Iterator[Any]:
+    """End a pipeline as the driver does (3.3), but for the flush that it sends behind the sync.
+
+    A server that hears more after a sync stops counting how long the transaction idles: what a hub that is stopped
+    before its COMMIT has locked would stay locked.
+    """
+    try:
+        pipeline._enqueue_sync()  # noqa: SLF001
+        yield from pipeline._communicate_gen()  # noqa: SLF001
+    finally:
+        yield from pipeline._fetch_gen(flush=False)  # noqa: SLF001
