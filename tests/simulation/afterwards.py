@@ -28,6 +28,7 @@ def unquiet(oracle: Oracle, slack: timedelta) -> str:
         active = life["gone"] is None and oracle.paused.get(pipeline) is None and pipeline not in oracle.retired
         if active and life["next_at"] is not None and instant(life["next_at"]) < now - slack:
             waiting.append(f"{pipeline} {spec}: the tick at {instant(life['next_at'])} is not decided")
+    waiting += [line for eye in oracle.eyes for line in eye.unquiet()]
     return "; ".join(waiting[:5])
 
 
@@ -44,6 +45,8 @@ def check(oracle: Oracle, *, whole: bool = True, exact: bool = False, notifiers:
     for incident_id, incident in oracle.incidents.items():
         _incident(oracle, incident_id, incident)
     quiet.check(oracle, exact=exact)
+    for eye in oracle.eyes:
+        eye.check()
     if notifiers is not None:
         _forgotten(oracle, notifiers, quiet.were_muted(oracle))
 

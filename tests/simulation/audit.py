@@ -18,6 +18,7 @@ COLUMNS = {
     "incident": ("id", "key", "resolved_at", "data", "''"),
     "lane": ("instance", "''", "not_before", "epoch", "owner"),
     "pipeline": ("name", "''", "paused_at", "snapshot", "retired"),
+    "watermark": ("pipeline || '|' || instance || ':' || name", "trigger", "mark", "run", "connection"),
 }
 
 
@@ -36,7 +37,7 @@ class Change(NamedTuple):
 
 def _row(alias: str, expression: str) -> str:
     words = expression.split(" ")
-    return " ".join(word if word in {"||", "''", "'|'", "'.'"} else f"{alias}.{word}" for word in words)
+    return " ".join(word if word in {"||", "''", "'|'", "'.'", "':'"} else f"{alias}.{word}" for word in words)
 
 
 def install(path: Path) -> None:

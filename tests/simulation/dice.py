@@ -4,6 +4,7 @@ import random
 from typing import Any
 
 from simulation.company import accompanied
+from simulation.rarely import enriched
 from simulation.spec import Fault, HubEvent, Other, Person, PutOff, Spec, Turn
 from simulation.stage import made_real
 
@@ -45,7 +46,9 @@ ODD: dict[str, tuple[str, ...]] = {
 def roll(seed: int, *, several: bool = False) -> Spec:
     """Make the world of a seed; ``several``: one with more than one hub."""
     spec = Dice(seed).spec()
-    return made_real(spec) if seed % EVERY_REAL == 0 and not several else accompanied(spec, always=several)
+    if seed % EVERY_REAL == 0 and not several:
+        return made_real(spec)
+    return accompanied(enriched(spec), always=several)
 
 
 class Dice:
@@ -55,7 +58,7 @@ class Dice:
         self.seed, self.rng = seed, random.Random(seed)
         rng = self.rng
         self.hush = random.Random(f"{seed} hush")  # dice of their own: the rest of a world is as it was without them
-        self.hours = rng.choice((1, 1, 2, 2, 2, 3, 3, 4, 6)) if rng.random() < 0.98 else rng.choice((12, 30, 54))
+        self.hours = rng.choice((1, 1, 2, 2, 2, 3, 3, 4, 6)) if rng.random() < 0.98 else rng.choice((12, 24, 36))
         self.looks = rng.choice((60.0, 300.0, 300.0)) if self.hours == 1 else 900.0
         if rng.random() < 0.005:
             self.hours, self.looks = 1, 5.0  # as often as in production

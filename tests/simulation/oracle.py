@@ -6,11 +6,11 @@ numbers are those of the seven invariants in the architecture.
 
 import json
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol
 
 from simulation.audit import Change, Reader
 from simulation.vendors import Town
@@ -64,6 +64,24 @@ def moment(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
+class Eye(Protocol):
+    """Watches one part of a world, of which an oracle tells it."""
+
+    sees: Mapping[str, Callable[[Change], None]]  # by table
+
+    def committed(self) -> None:
+        """Check what was written since the last time."""
+        ...
+
+    def unquiet(self) -> list[str]:
+        """Say what still waits for something."""
+        ...
+
+    def check(self) -> None:
+        """Check what only shows at the end."""
+        ...
+
+
 class Oracle:
     """Watches one world."""
 
@@ -85,6 +103,7 @@ class Oracle:
         self.deadlines: dict[str, dict[str, Any]] = {}
         self.intents: set[tuple[str, str]] = set()  # what was to be started, and under which key
         self._snapshots: dict[str, dict[str, Any]] = {}
+        self.eyes: list[Eye] = []
         self._failed: list[str] = []  # runs in which a step has failed, in this commit
         self._late: list[str] = []  # deadlines that were missed, in this commit
         self._sees: dict[str, Callable[[Change], None]] = {
@@ -114,10 +133,15 @@ class Oracle:
             seen = self._sees.get(change.table)
             if seen is not None:
                 seen(change)
+            for eye in self.eyes:
+                if change.table in eye.sees:
+                    eye.sees[change.table](change)
         for change in news:
             if change.table == "tick" and change.new == "run" and change.most not in self.every_run:
                 text = f"the tick of {change.one} at {instant(change.more)} made run {change.most}: there is none"
                 raise Violation(5, text)
+        for eye in self.eyes:
+            eye.committed()
         for run_id in sorted(runs & self.runs.keys()):
             self._ends(run_id, self.runs[run_id])
         for run_id in self._failed:

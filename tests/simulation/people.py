@@ -19,6 +19,9 @@ from stackhub.store.tables import micros
 
 COMMANDS = {"trigger", "cancel", "retry", "skip", "pause", "resume", "close", "test", "mute", "unmute"}
 
+TICKING = {"schedule", "calendars"}
+CATALOG = "11m"  # between looks at what an account holds
+
 
 class Desk:
     """The configuration's directory, and who edits it."""
@@ -35,6 +38,7 @@ class Desk:
         self._good = dict(self.pipelines), dict(self.instances)
         self._known: dict[str, Configuration | ConfigError] = {}  # by what the files say
         hub = f"STACKHUB_GRACE=1s\nSTACKHUB_RETENTION={spec.retention}\nSTACKHUB_LEASE={spec.lease:g}s\n"
+        hub += f"STACKHUB_CATALOG_EVERY={CATALOG}\nSTACKHUB_WATCH={CATALOG}\n" if spec.lists else ""
         self._write("stackhub.env", hub + (f"STACKHUB_FALLBACK={spec.fallback}\n" if spec.fallback else ""))
         self._lay_out()
 
@@ -99,6 +103,14 @@ class Desk:
         self.broken = False
         self._lay_out()
 
+    def rest(self) -> list[str]:
+        """Take the schedules from those pipelines that are to go on by themselves; return their names."""
+        found = [name for name, one in self.pipelines.items() if goes_on(one)]
+        for name in found:
+            self.pipelines[name] = {key: value for key, value in self.pipelines[name].items() if key not in TICKING}
+        self._lay_out()
+        return found
+
     def is_good(self) -> bool:
         """Say whether it can be read."""
         try:
@@ -111,6 +123,11 @@ class Desk:
     def notifiers(self) -> list[str]:
         """Return who is told by default."""
         return [name for name in self.instances if self._connectors[name.partition(".")[0]].route is not None]
+
+
+def goes_on(pipeline: dict[str, Any]) -> bool:
+    """Say whether a pipeline may have something to do without any tick."""
+    return any("landed" in trigger for trigger in pipeline.get("triggers", ()))
 
 
 @dataclass

@@ -16,7 +16,9 @@ from simulation.vendors import Account, Told, Town, starts_anew
 
 from stackhub.contract import (
     Absent,
+    Connection,
     Found,
+    Health,
     Operation,
     Part,
     Pending,
@@ -140,6 +142,18 @@ class PlayedJobs:
 
 
 @dataclass
+class PlayedCatalog(PlayedJobs):
+    """An account that shows what it holds, and when each of it last landed."""
+
+    async def connections(self) -> Sequence[Connection]:
+        return await self._call("list", "", lambda: [self._held(name) for name in self.account.town.connections])
+
+    def _held(self, name: str) -> Connection:
+        landed = self.account.landed(name)
+        return Connection(id=name, name=name, health=Health.OK, last=landed.end.landing if landed else None)
+
+
+@dataclass
 class PlayedNotifier:
     account: Account
     context: Any
@@ -200,6 +214,8 @@ class PlayedConnector:
         account = self._town[context.instance]
         if self.name in NOTIFIERS:
             yield PlayedNotifier(account, context, *NOTIFIERS[self.name])
+        elif self.name == "tap" and self._town.spec.lists:
+            yield PlayedCatalog(account, context)
         else:
             yield PlayedJobs(account, context)
 

@@ -111,6 +111,7 @@ class Spec(Written):
     lease: float = Field(default=60.0, ge=3, le=600)  # seconds
     retention: str = "90d"
     fallback: str = ""
+    lists: bool = False  # ``tap`` shows what it holds
     instances: dict[str, dict[str, float | str]]
     pipelines: list[dict[str, Any]]
     turns: dict[str, list[Turn]] = {}  # "tap:orders": its jobs, one after another, over and over

@@ -192,7 +192,7 @@ class Account:
         on_sent: Callable[[], object] = lambda: None,
     ) -> Any:
         """Carry out one request as it is planned. What has left a hub arrives, whatever becomes of the hub."""
-        town, harmless = self.town, verb in {"prepare", "poll", "find"}
+        town, harmless = self.town, verb in {"prepare", "poll", "find", "list"}
         await gate(wait=harmless)
         life = town.life
         self.calls.append(Call(self.name, verb, what, town.now(), town.tick(), harmless, key, life.number))
@@ -271,6 +271,14 @@ class Town:
         if name not in self.accounts:
             self.accounts[name] = Account(self, name)
         return self.accounts[name]
+
+    @property
+    def connections(self) -> list[str]:
+        """Return what there is to load, by name."""
+        whole = [*self.spec.pipelines, *(person.what["to"] for person in self.spec.people if "to" in person.what)]
+        tasks = [task for one in whole for task in one["tasks"].values()]
+        used = {task["with"]["connection"] for task in tasks if "connection" in task.get("with", {})}
+        return sorted(used | {other.what for other in self.spec.others} | {"c0", "c1", "c2"})
 
     @property
     def life(self) -> Any:

@@ -17,6 +17,7 @@ from typing import Any
 from simulation import afterwards, audit
 from simulation.farends import FarEnds
 from simulation.fleet import SOON, Fleet
+from simulation.landed import Landed
 from simulation.oracle import Oracle, Violation
 from simulation.people import COMMANDS, Crowd, Desk
 from simulation.players import NAMES, Played, connectors
@@ -35,6 +36,7 @@ MEMORY = Path("/dev/shm")
 SELDOM = 20  # events between looks at tables into which no hub says that it has written
 SLICE = timedelta(minutes=20, seconds=7)  # no time at which something is due every day
 QUIET = 900.0  # seconds between looks, then
+PAUSED = timedelta(hours=3)  # that a hub may still be held still, once all is made well
 PATIENCE = timedelta(hours=60)  # in which all must have come to rest
 ENGINES = Engines()  # of all worlds of this process
 
@@ -116,6 +118,8 @@ class World:
         self.fleet = Fleet(spec, root, self.universe, self.desk, self.real.transport if self.real else None)
         self.reader = audit.Reader(database_file)
         self.oracle = Oracle(self.reader, self.town, self.fleet.now)
+        self.landed = Landed(self.oracle, alone=spec.hubs == 1)
+        self.oracle.eyes = [self.landed]
         self.far_ends = FarEnds(self.oracle, self.fleet.owner)
         self.crowd = Crowd(self.oracle, database_file, self.fleet.now)
         try:
@@ -221,12 +225,25 @@ class World:
         self._begin()
         self._pass(SOON * 2)
         self._begin()
+        self._keep_their_word()
+        goes_on = self.desk.rest()
+        self.fleet.reload()
         up = self.fleet.up
         for name in sorted(self.desk.pipelines):
+            wish = "resume" if name in goes_on else "pause"
             if up:
-                up[0].submit("pause", pipeline=name)
+                up[0].submit(wish, pipeline=name)
             else:  # it is held still, or leaves
-                self.crowd.leave_word("pause", {"pipeline": name})
+                self.crowd.leave_word(wish, {"pipeline": name})
+
+    def _keep_their_word(self) -> None:
+        """Wait until every tick whose time is up, or whose data is in, must have been decided."""
+        slack, passed = timedelta(seconds=self.universe.line.looks * 2) + SOON, timedelta()
+        while self.landed.overdue(timedelta()) and passed <= slack + PAUSED:
+            self._pass(SLICE)
+            passed += SLICE
+        if passed > slack and (late := self.landed.overdue(slack)):
+            raise Violation(8, late)
 
     def _pass(self, by: timedelta) -> None:
         self.universe.run_until(by, self.look)

@@ -1,0 +1,78 @@
+"""What only some worlds have: each part with dice of its own, so that a world without it is as it was before."""
+
+import random
+from collections.abc import Callable
+from copy import deepcopy
+from datetime import timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from simulation.spec import Other, Spec, Turn
+
+Part = Callable[[Spec, random.Random], Spec]
+SHARE = 0.15
+LANDS = (Turn(seconds=5.0), Turn(seconds=60.0), Turn(seconds=300.0), Turn(seconds=60.0, ends="failed"))
+
+
+def enriched(spec: Spec) -> Spec:
+    """Return a world with some parts more, or as it was."""
+    for part in PARTS:
+        rng = random.Random(f"{spec.seed} {part.__name__}")
+        if rng.random() < SHARE:
+            spec = part(spec, rng)
+    return spec
+
+
+def lands(spec: Spec, rng: random.Random) -> Spec:
+    """Let the last pipeline begin when data has come in. It is the last, so that none can set off one that loads for it."""
+    *others, last = deepcopy(spec.pipelines)
+    watched = _some(spec, rng)
+    trigger: dict[str, Any] = {"landed": [f"tap:{name}" for name in watched]}
+    if len(watched) > 1 and rng.random() < 0.4:
+        trigger["any"] = True
+    last["triggers"] = [*last.get("triggers", ()), trigger]
+    if rng.random() < 0.5:
+        last.pop("schedule", None)
+        last.get("sla", {}).pop("finish_by", None)
+        if last.get("sla") in ({}, {"timezone": last.get("sla", {}).get("timezone")}):
+            last.pop("sla")
+    if rng.random() < 0.4:
+        for task in last["tasks"].values():
+            if task["uses"] == "tap.sync":
+                task["uses"] = "tap.wait"
+                task.pop("freshness", None)
+    return _loaded(spec, rng, watched, 3).model_copy(update={"pipelines": [*others, last], "lists": True})
+
+
+def waits(spec: Spec, rng: random.Random) -> Spec:
+    """Let the ticks of a pipeline wait for data, most of them not for ever."""
+    pipelines = deepcopy(spec.pipelines)
+    found = [schedule for one in pipelines for schedule in one.get("schedule", ())]
+    if not found:
+        return spec
+    schedule, watched = rng.choice(found), _some(spec, rng)
+    schedule["require"] = [f"tap:{name}" for name in watched]
+    if rng.random() < 0.8:
+        zone = ZoneInfo(schedule.get("timezone", "UTC"))
+        at = (spec.begins + timedelta(minutes=rng.randrange(5, int(spec.hours * 60)))).astimezone(zone)
+        schedule |= {"not_later_than": f"{at:%H:%M}", "otherwise": rng.choice(("run", "run", "skip", "alert"))}
+    return _loaded(spec, rng, watched, 1).model_copy(update={"pipelines": pipelines, "lists": True})
+
+
+def _some(spec: Spec, rng: random.Random) -> list[str]:
+    """Return one connection or two of those there are."""
+    known = sorted(name.removeprefix("tap:") for name in spec.turns if name.startswith("tap:"))
+    return rng.sample(known, min(len(known), rng.choice((1, 1, 2))))
+
+
+def _loaded(spec: Spec, rng: random.Random, names: list[str], most: int) -> Spec:
+    """Let somebody else load these as well, each so many times at most."""
+    more = [
+        Other(at=round(rng.uniform(1, spec.hours * 3600), 1), instance="tap", what=name, turn=rng.choice(LANDS))
+        for name in names
+        for _ in range(rng.randint(0, most))
+    ]
+    return spec.model_copy(update={"others": [*spec.others, *more]})
+
+
+PARTS: tuple[Part, ...] = (lands, waits)
