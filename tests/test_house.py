@@ -66,5 +66,5 @@ def test_an_unknown_verb_shows_the_usage_and_exits_with_2():
 def test_every_connector_is_found_through_its_entry_point():
     found = {entry.name: entry.value for entry in importlib.metadata.entry_points(group="stackhub.connectors")}
     packages = {path.name for path in (ROOT / "connectors").iterdir() if (path / "__init__.py").exists()}
-    ours = {value.partition(":")[0] for value in found.values()}
+    ours = {value.partition(":")[0].partition(".")[0] for value in found.values()}
     assert packages <= ours

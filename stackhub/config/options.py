@@ -189,8 +189,13 @@ def _filled(
 ) -> Expansion:
     """Fill in variables and names, but for the texts that their connector wants as they were written."""
     kept = {name: value for name, value in written.items() if name in model.verbatim and isinstance(value, str)}
-    expansion = substitute({name: value for name, value in written.items() if name not in kept}, environ, names)
-    expansion.value = {name: kept.get(name, expansion.value.get(name)) for name in written}
+    code = substitute({name: value for name, value in written.items() if name in model.code}, environ, None)
+    rest = {name: value for name, value in written.items() if name not in kept and name not in model.code}
+    expansion = substitute(rest, environ, names)
+    found = {**expansion.value, **code.value, **kept}
+    expansion.value = {name: found[name] for name in written}
+    expansion.faults += code.faults
+    expansion.used |= code.used
     return expansion
 
 

@@ -73,11 +73,14 @@ class Options(BaseModel):
     """The base of what stands under ``with:`` (and in an alert route): unknown keys are errors.
 
     ``verbatim`` names options in which, where they are one text, ``${VAR}`` and ``{{ }}`` are left alone: a shell has
-    variables of its own, and a value put into its text would be read as code. ``unread`` names those that change
-    nothing of what is selected (see `Reads`), so that they may hang on the run.
+    variables of its own, and a value put into its text would be read as code. ``code`` names options into which
+    ``${VAR}`` goes, since it is set by whoever runs the hub, and ``{{ }}`` does not: SQL, to which a run's values are
+    bound. ``unread`` names those that change nothing of what is selected (see `Reads`), so that they may hang on the
+    run.
     """
 
     verbatim: ClassVar[frozenset[str]] = frozenset()
+    code: ClassVar[frozenset[str]] = frozenset()
     unread: ClassVar[frozenset[str]] = frozenset()
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 

@@ -27,6 +27,7 @@ class CommandJobs:
     - ``check`` tries what the commands need
     - ``result`` reads what a job left in its directory besides its exit code: facts worth keeping, and the reason of
       a failure where that is known better than from the last lines of its output
+    - ``judge`` has the last word on an end, a lost process's included
     """
 
     def __init__(
@@ -36,11 +37,13 @@ class CommandJobs:
         build: Callable[[Job, Path], Command],
         check: Callable[[], Awaitable[Sequence[Permission]]],
         result: Callable[[Handle], tuple[Mapping[str, object], str]] = lambda _: ({}, ""),
+        judge: Callable[[Handle, Finished], Finished] = lambda _, end: end,
     ) -> None:
         self._launcher = launcher
         self._build = build
         self._check = check
         self._result = result
+        self._judge = judge
         self._processes = ProcessJobs(launcher, finish=self._finish)
 
     async def prepare(self, job: Job) -> Baseline:
@@ -61,7 +64,11 @@ class CommandJobs:
 
     async def poll(self, handles: Sequence[Handle]) -> Sequence[Answer]:
         """Read how each stands."""
-        return await self._processes.poll(handles)
+        answers = await self._processes.poll(handles)
+        return [
+            self._judge(handle, answer) if isinstance(answer, Finished) else answer
+            for handle, answer in zip(handles, answers, strict=True)
+        ]
 
     async def find(self, job: Job, _baseline: Baseline, key: str) -> Search:
         """Look for the directory of the key."""

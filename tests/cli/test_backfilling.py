@@ -1,7 +1,8 @@
 """Backfills on the command line, with a real daemon and real jobs."""
 
+import sqlite3
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 
@@ -18,6 +19,20 @@ tasks:
 PYTHON = "import os\nopen('again', 'a').write(os.environ['STACKHUB_INTERVAL_END'] + '\\n')\n"
 MARCH = ("backfill", "past", "--from", "2026-03-28", "--to", "2026-03-31")
 STARTS = ["2026-03-28T05:00:00+00:00", "2026-03-29T04:00:00+00:00", "2026-03-30T04:00:00+00:00"]
+PLAIN_STARTS = [start.removesuffix("+00:00") for start in STARTS]
+DAYS = ["2026-03-29", "2026-03-30", "2026-03-31"]
+SQL = """
+  days:
+    uses: sql.run
+    with:
+      statements: |
+        create table if not exists days (at text primary key, until text);
+        insert or ignore into days values (:interval_start, :interval_end_date)
+  whole:
+    uses: sql.check
+    with: {query: "select count(*) from days where at = :interval_start", min: 1, max: 1}
+    needs: [days]
+"""
 PATIENCE = 60
 
 
@@ -70,6 +85,8 @@ def test_what_makes_no_sense_is_refused_with_a_daemon_or_without(stackhub, argv,
 
 
 def test_each_run_knows_its_interval_and_the_same_command_is_the_same_backfill(stackhub, start, directory):
+    (directory / "pipelines" / "past.yaml").write_text(PAST + SQL)
+    (directory / "sql.env").write_text("SQL_URL=sqlite:///days.db\n")
     with serving(start):
         done = stackhub(*MARCH, "--wait")
         assert done.code == 0, done.err
@@ -84,11 +101,12 @@ def test_each_run_knows_its_interval_and_the_same_command_is_the_same_backfill(s
         (directory / "again.py").write_text(PYTHON)
         assert stackhub(*MARCH, "--wait").code == 0
     told = (directory / "told").read_text().splitlines()
-    assert told[:3] == [
-        f"{at} {day}" for at, day in zip(STARTS, ("2026-03-29", "2026-03-30", "2026-03-31"), strict=True)
-    ]
+    assert told[:3] == [f"{at} {day}" for at, day in zip(STARTS, DAYS, strict=True)]
     assert len(told) == 9
     assert (directory / "again").read_text().splitlines()[:2] == STARTS[1:]
+    with closing(sqlite3.connect(directory / "days.db")) as days:
+        kept = days.execute("select * from days order by 1").fetchall()
+    assert kept == [(f"{at[:10]} {at[11:]}", day) for at, day in zip(PLAIN_STARTS, DAYS, strict=True)]
     [listed] = stackhub("backfills", "--json").json
     assert (listed["state"], listed["done"], listed["by"]) == ("succeeded", 3, "ada")
     shown = stackhub("backfills", "show", done.out.strip()[-6:])
