@@ -64,13 +64,18 @@ def kept(command: Command, at: int) -> Op:
     return Op(tx.COMMAND, {**row, "created_at": at, "done_at": None, "result": None, "error": None})
 
 
+_UNOBEYED: Final = (  # made once: it is asked at every look
+    sa.select(t.command)
+    .where(sa.text("done_at IS NULL"), t.command.c.created_at <= sa.bindparam("until"))
+    .order_by(t.command.c.id)
+)
+
+
 def unobeyed(connection: sa.Connection, until: datetime) -> list[Command]:
     """Return the commands that were asked for by ``until`` and that nobody has obeyed yet, oldest first."""
-    asked = t.command.c.created_at <= micros(until)
-    query = sa.select(t.command).where(sa.text("done_at IS NULL"), asked).order_by(t.command.c.id)
     return [
         Command(id=row.id, kind=row.kind, args=load(dict[str, Any], row.args), by=row.by)
-        for row in connection.execute(query)
+        for row in connection.execute(_UNOBEYED, {"until": micros(until)})
     ]
 
 

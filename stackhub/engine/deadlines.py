@@ -153,14 +153,15 @@ def _newest(due: OpenDeadline, runs: list[Run]) -> Run | None:
     return max(mine, key=lambda run: run.id) if mine else None
 
 
+_OPEN: Final = sa.text("state = 'open'")  # made once, all three: they are asked at every look
+_DUE: Final = (
+    sa.select(t.deadline).where(_OPEN, t.deadline.c.at <= sa.bindparam("until")).order_by(t.deadline.c.at).limit(1000)
+)
+_NEXT: Final = sa.select(sa.func.min(t.deadline.c.at)).where(_OPEN)
+
+
 def due_by(connection: sa.Connection, until: datetime) -> list[OpenDeadline]:
     """Return the deadlines up to then that have not been judged, the earliest first."""
-    query = (
-        sa.select(t.deadline)
-        .where(sa.text("state = 'open'"), t.deadline.c.at <= micros(until))
-        .order_by(t.deadline.c.at)
-        .limit(1000)
-    )
     return [
         OpenDeadline(
             id=row.id,
@@ -169,10 +170,10 @@ def due_by(connection: sa.Connection, until: datetime) -> list[OpenDeadline]:
             deadline=Deadline(kind=Kind(row.kind), at=instant(row.at), text=row.text),
             covers=maybe_instant(row.covers),
         )
-        for row in connection.execute(query)
+        for row in connection.execute(_DUE, {"until": micros(until)})
     ]
 
 
 def _next(connection: sa.Connection) -> datetime | None:
-    at = connection.scalar(sa.select(sa.func.min(t.deadline.c.at)).where(sa.text("state = 'open'")))
+    at = connection.scalar(_NEXT)
     return None if at is None else instant(at)

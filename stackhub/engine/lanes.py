@@ -261,7 +261,10 @@ async def _quiet(held: OpenInstance) -> None:
             group.start_soon(held.sweeper.leave)
 
 
+# Made once: it is asked at every look. The state is spelt out, since a partial index serves no parameter.
+_WAITING: Final = sa.select(t.outbox.c.instance).where(t.outbox.c.state == sa.literal_column("'pending'")).distinct()
+
+
 def _mail(connection: sa.Connection) -> set[str]:
     """Return the instances for which messages wait."""
-    query = sa.select(t.outbox.c.instance).where(t.outbox.c.state == "pending").distinct()
-    return set(connection.scalars(query))
+    return set(connection.scalars(_WAITING))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -82,10 +83,12 @@ def backfills(connection: sa.Connection, *, pipeline: str = "", limit: int = 50)
     return [load(Backfill, row.data) for row in connection.execute(query)]
 
 
+_GOING: Final = sa.select(t.backfill.c.data).where(GOING).order_by(t.backfill.c.id)
+
+
 def going(connection: sa.Connection) -> list[Backfill]:
     """Return the backfills that go on, oldest first."""
-    query = sa.select(t.backfill.c.data).where(GOING).order_by(t.backfill.c.id)
-    return [load(Backfill, row.data) for row in connection.execute(query)]
+    return [load(Backfill, row.data) for row in connection.execute(_GOING)]
 
 
 def failed(connection: sa.Connection) -> set[str]:

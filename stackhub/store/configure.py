@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -105,6 +106,9 @@ def _schedules(connection: sa.Connection, pipeline: Pipeline, now: datetime) -> 
         )
 
 
+_SCHEDULES: Final = sa.select(t.schedule)
+
+
 def schedules(connection: sa.Connection) -> list[Scheduled]:
     """Return every schedule in force."""
     return [
@@ -115,7 +119,7 @@ def schedules(connection: sa.Connection) -> list[Scheduled]:
             anchor=instant(row.anchor),
             next_at=maybe_instant(row.next_at),
         )
-        for row in connection.execute(sa.select(t.schedule))
+        for row in connection.execute(_SCHEDULES)
     ]
 
 

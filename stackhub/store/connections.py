@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -59,16 +60,23 @@ def connections(connection: sa.Connection, instance: str = "") -> dict[str, dict
     return found
 
 
+_LOAD: Final = t.landing.c
+_OURS: Final = (
+    sa.select(_LOAD.connection, _LOAD.mark)
+    .where(_LOAD.instance == sa.bindparam("account"), _LOAD.run.is_not(None))
+    .order_by(_LOAD.ended_at, _LOAD.seen_at)
+)
+_ACCOUNTS: Final = sa.select(t.connection.c.instance).distinct()
+
+
 def ours(connection: sa.Connection, instance: str) -> dict[str, str]:
     """Return the mark of the newest load of each connection that a run of ours has ended on."""
-    kept = t.landing.c
-    query = sa.select(kept.connection, kept.mark).where(kept.instance == instance, kept.run.is_not(None))
-    return {row.connection: row.mark for row in connection.execute(query.order_by(kept.ended_at, kept.seen_at))}
+    return {row.connection: row.mark for row in connection.execute(_OURS, {"account": instance})}
 
 
 def accounts(connection: sa.Connection) -> set[str]:
     """Return the instances whose connections are kept."""
-    return set(connection.scalars(sa.select(t.connection.c.instance).distinct()))
+    return set(connection.scalars(_ACCOUNTS))
 
 
 def forget(connection: sa.Connection, instances: Collection[str]) -> None:

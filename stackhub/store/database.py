@@ -101,8 +101,11 @@ def _pragmas(connection: sqlite3.Connection, _: Any) -> None:
 
 
 def _begin(connection: sa.Connection) -> None:
-    looking = connection.get_execution_options().get("reading", False)
-    connection.exec_driver_sql("BEGIN" if looking else "BEGIN IMMEDIATE")
+    if connection.get_execution_options().get("reading", False):
+        raw: Any = connection.connection.driver_connection
+        raw.execute("BEGIN")  # straight to the driver: it touches no file yet, so there is no error to translate
+    else:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def path_of(url: str | sa.URL) -> Path | None:

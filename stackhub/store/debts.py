@@ -1,6 +1,7 @@
 """The ledger of what is owed, as rows."""
 
 from datetime import datetime
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -34,11 +35,14 @@ def kept(debt: Debt) -> Op:
     return Op(tx.OWED, row)
 
 
+_UNPAID: Final = (
+    sa.select(t.owed).where(sa.text("paid_by = ''")).order_by(t.owed.c.pipeline, t.owed.c.task, t.owed.c.node)
+)
+
+
 def unpaid(connection: sa.Connection, pipeline: str = "") -> list[Debt]:
     """Return what is owed, of one pipeline or of all."""
-    query = sa.select(t.owed).where(sa.text("paid_by = ''")).order_by(t.owed.c.pipeline, t.owed.c.task, t.owed.c.node)
-    if pipeline:
-        query = query.where(t.owed.c.pipeline == pipeline)
+    query = _UNPAID.where(t.owed.c.pipeline == pipeline) if pipeline else _UNPAID
     return [_debt(row) for row in connection.execute(query)]
 
 

@@ -29,6 +29,15 @@ NOBODYS: Final = {  # a lane as it is before anybody has taken it
     "next_sweep": None,
 }
 
+# Made once: a hub among several says these every few seconds.
+_ON_FILE: Final = (
+    sa.select(t.lane).where(t.lane.c.instance.in_(sa.bindparam("names", expanding=True))).order_by(t.lane.c.instance)
+)
+_ON_SERVER: Final = _ON_FILE.with_for_update()
+_RENEWED: Final = sa.update(t.lane).where(t.lane.c.instance.in_(sa.bindparam("ours", expanding=True)))
+_CHANGED: Final = sa.update(t.lane).where(t.lane.c.instance == sa.bindparam("its"))
+_HOSTS: Final = sa.select(t.lane.c.instance, t.lane.c.lease_until).where(t.lane.c.instance.startswith(HOST))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
@@ -61,7 +70,7 @@ def take(
             continue
         until = None if lease is None else at + micros_of(lease)
         values = {"owner": owner, "epoch": row.epoch + 1, "tokens": 0.0, "lease_until": until}
-        connection.execute(sa.update(t.lane).where(t.lane.c.instance == name).values(values))
+        connection.execute(_CHANGED, {"its": name, **values})
         left = math.inf if row.epoch == 0 else row.tokens if row.owner is None else 0.0
         taken[name] = Taken(
             epoch=row.epoch + 1, not_before=maybe_instant(row.not_before), tokens=left, circuit=row.circuit
@@ -73,7 +82,7 @@ def renew(connection: sa.Connection, epochs: Mapping[str, int], now: datetime, *
     """Hold lanes for one lease more; returns those that are ours still."""
     until = _clock(connection, now) + micros_of(lease)
     ours = {name for name, row in _locked(connection, epochs).items() if row.epoch == epochs[name]}
-    connection.execute(sa.update(t.lane).where(t.lane.c.instance.in_(ours)).values(lease_until=until))
+    connection.execute(_RENEWED, {"ours": sorted(ours), "lease_until": until})
     return ours
 
 
@@ -88,19 +97,16 @@ def give_back(connection: sa.Connection, epochs: Mapping[str, int], tokens: Mapp
 def silent(connection: sa.Connection, now: datetime) -> dict[str, timedelta]:
     """Return the hosts whose hub has let its lease lapse or left, and for how long it has lapsed."""
     at = _clock(connection, now)
-    query = sa.select(t.lane.c.instance, t.lane.c.lease_until).where(t.lane.c.instance.startswith(HOST))
     return {
         row.instance.removeprefix(HOST): timedelta(microseconds=at - (row.lease_until or 0))
-        for row in connection.execute(query)
+        for row in connection.execute(_HOSTS)
         if row.lease_until is None or row.lease_until <= at
     }
 
 
 def _locked(connection: sa.Connection, names: Collection[str]) -> dict[str, sa.Row[tuple[object, ...]]]:
-    query = sa.select(t.lane).where(t.lane.c.instance.in_(sorted(names))).order_by(t.lane.c.instance)
-    if connection.dialect.name != "sqlite":
-        query = query.with_for_update()
-    return {row.instance: row for row in connection.execute(query)}
+    query = _ON_FILE if connection.dialect.name == "sqlite" else _ON_SERVER
+    return {row.instance: row for row in connection.execute(query, {"names": sorted(names)})}
 
 
 def _clock(connection: sa.Connection, now: datetime) -> int:

@@ -1,6 +1,7 @@
 """The mutes as rows: written by a person's wish, ended by another or by time."""
 
 from datetime import datetime
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -31,9 +32,12 @@ def ended(mute: Mute, at: datetime, by: str) -> Op:
     return Op(tx.MUTE_ENDED, {"id": mute.id, "ended_at": micros(at), "ended_by": by})
 
 
+_IN_FORCE: Final = sa.select(t.mute).where(sa.text("ended_at IS NULL")).order_by(t.mute.c.id)
+
+
 def in_force(connection: sa.Connection) -> list[Mute]:
     """Return the mutes that nobody has ended; the time of some may have come."""
-    return _read(connection, sa.select(t.mute).where(sa.text("ended_at IS NULL")).order_by(t.mute.c.id))
+    return _read(connection, _IN_FORCE)
 
 
 def between(connection: sa.Connection, since: datetime, until: datetime) -> list[Mute]:

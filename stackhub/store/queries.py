@@ -1,9 +1,9 @@
 """What is asked of the store. Each function reads within one transaction; none changes anything."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -20,6 +20,28 @@ from stackhub.store.tables import instant, maybe_instant, micros
 
 OPEN_RUN = sa.text("run.state IN ('queued', 'running')")
 MANY = 400  # parameters in one IN list
+
+# Made once, since hubs ask these at every look: making such a query anew takes longer than the database does to answer.
+_OPEN_RUNS: Final = sa.select(t.run).where(OPEN_RUN)
+_RUN: Final = sa.select(t.run).where(t.run.c.id == sa.bindparam("which"))
+_VERSIONS: Final = sa.select(t.run.c.id, t.run.c.version).where(OPEN_RUN)
+_SNAPSHOTS: Final = sa.select(t.snapshot).where(t.snapshot.c.hash.in_(sa.bindparam("hashes", expanding=True)))
+_STEPS: Final = sa.select(t.step.c.run, t.step.c.data).where(t.step.c.run.in_(sa.bindparam("runs", expanding=True)))
+_PIPELINES: Final = sa.select(t.pipeline, t.snapshot.c.definition).join(
+    t.snapshot, t.snapshot.c.hash == t.pipeline.c.snapshot
+)
+_OPEN_INCIDENTS: Final = sa.select(t.incident.c.data).where(t.incident.c.resolved_at.is_(None))
+_TURNS: Final = sa.select(t.pipeline.c.name, t.pipeline.c.turn)
+_SCHEMA: Final = sa.select(t.schema.c.oldest_reader, t.schema.c.written_by)
+_CONSUMED: Final = sa.select(t.consumed.c.connection, t.consumed.c.mark).where(
+    t.consumed.c.pipeline == sa.bindparam("pipeline"),
+    t.consumed.c.task == sa.bindparam("task"),
+    t.consumed.c.instance == sa.bindparam("instance"),
+)
+_DURATIONS: Final = sa.select(t.duration.c.key, t.duration.c.data).where(
+    t.duration.c.instance == sa.bindparam("instance")
+)
+_HISTORIES: Final = _DURATIONS.where(t.duration.c.key.in_(sa.bindparam("keys", expanding=True)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +71,13 @@ class Known:
 
 def open_runs(connection: sa.Connection) -> list[OpenRun]:
     """Return every run that has not ended, oldest first."""
-    found = _whole(connection, sa.select(t.run).where(OPEN_RUN))  # sorted by SQLite, it would walk through all history
+    found = _whole(connection, _OPEN_RUNS)  # sorted by SQLite, it would walk through all history
     return sorted(found, key=lambda open_run: open_run.run.id)
 
 
 def run(connection: sa.Connection, run_id: str) -> OpenRun | None:
     """Return a run with its steps, ended or not."""
-    found = _whole(connection, sa.select(t.run).where(t.run.c.id == run_id))
+    found = _whole(connection, _RUN, {"which": run_id})
     return found[0] if found else None
 
 
@@ -88,18 +110,18 @@ def run_ids(connection: sa.Connection, beginning: str) -> list[str]:
     return list(connection.scalars(sa.select(t.run.c.id).where(where).order_by(t.run.c.id.desc()).limit(10)))
 
 
-def _whole(connection: sa.Connection, query: sa.Select[Any]) -> list[OpenRun]:
-    rows = connection.execute(query).all()
+def _whole(connection: sa.Connection, query: sa.Select[Any], asked: Mapping[str, str] | None = None) -> list[OpenRun]:
+    rows = connection.execute(query, asked).all()
     ids = [row.id for row in rows]
     hashes = sorted({row.snapshot for row in rows})
     pipelines = {
         row.hash: load(Pipeline, row.definition)
         for part in _parts(hashes)
-        for row in connection.execute(sa.select(t.snapshot).where(t.snapshot.c.hash.in_(part)))
+        for row in connection.execute(_SNAPSHOTS, {"hashes": part})
     }
     steps: dict[str, dict[str, Step]] = {run_id: {} for run_id in ids}
     for part in _parts(ids):
-        for row in connection.execute(sa.select(t.step.c.run, t.step.c.data).where(t.step.c.run.in_(part))):
+        for row in connection.execute(_STEPS, {"runs": part}):
             step = load(Step, row.data)
             steps[row.run][step.task] = step
     found = []
@@ -133,7 +155,6 @@ def events(connection: sa.Connection, *, run_id: str, after: int = 0, limit: int
 
 def pipelines(connection: sa.Connection) -> dict[str, Known]:
     """Return every pipeline that was ever configured, by name."""
-    query = sa.select(t.pipeline, t.snapshot.c.definition).join(t.snapshot, t.snapshot.c.hash == t.pipeline.c.snapshot)
     return {
         row.name: Known(
             pipeline=load(Pipeline, row.definition),
@@ -142,7 +163,7 @@ def pipelines(connection: sa.Connection) -> dict[str, Known]:
             paused_at=maybe_instant(row.paused_at),
             paused_reason=row.paused_reason,
         )
-        for row in connection.execute(query)
+        for row in connection.execute(_PIPELINES)
     }
 
 
@@ -154,13 +175,12 @@ def last_run(connection: sa.Connection, pipeline: str) -> Run | None:
 
 def open_incidents(connection: sa.Connection) -> list[Incident]:
     """Return every incident that is open."""
-    query = sa.select(t.incident.c.data).where(t.incident.c.resolved_at.is_(None))
-    return [load(Incident, row.data) for row in connection.execute(query)]
+    return [load(Incident, row.data) for row in connection.execute(_OPEN_INCIDENTS)]
 
 
 def turns(connection: sa.Connection) -> dict[str, int]:
     """Return how often what a pipeline's incident hangs on has changed, by pipeline; see `Incidents.guard`."""
-    return {row.name: row.turn for row in connection.execute(sa.select(t.pipeline.c.name, t.pipeline.c.turn))}
+    return {row.name: row.turn for row in connection.execute(_TURNS)}
 
 
 def check_reader(connection: sa.Connection) -> None:
@@ -169,7 +189,7 @@ def check_reader(connection: sa.Connection) -> None:
     Raises:
         StoreUnusable: it does not.
     """
-    row = connection.execute(sa.select(t.schema.c.oldest_reader, t.schema.c.written_by)).one()
+    row = connection.execute(_SCHEMA).one()
     if row.oldest_reader > t.VERSION:
         raise StoreUnusable(
             f"stackhub {row.written_by} has brought the tables to a version too new for this one: upgrade this hub"
@@ -178,7 +198,7 @@ def check_reader(connection: sa.Connection) -> None:
 
 def versions(connection: sa.Connection) -> dict[str, int]:
     """Return the version of every run that has not ended."""
-    return {row.id: row.version for row in connection.execute(sa.select(t.run.c.id, t.run.c.version).where(OPEN_RUN))}
+    return {row.id: row.version for row in connection.execute(_VERSIONS)}
 
 
 def incidents(connection: sa.Connection, limit: int = 50) -> list[Incident]:
@@ -195,15 +215,14 @@ def incident(connection: sa.Connection, incident_id: str) -> Incident | None:
 
 def consumed(connection: sa.Connection, pipeline: str, task: str, instance: str) -> dict[str, str]:
     """Return the mark of the landing a task last ended on, by connection: the task may have named another before."""
-    where = (t.consumed.c.pipeline == pipeline, t.consumed.c.task == task, t.consumed.c.instance == instance)
-    query = sa.select(t.consumed.c.connection, t.consumed.c.mark).where(*where)
-    return {row.connection: row.mark for row in connection.execute(query)}
+    asked = {"pipeline": pipeline, "task": task, "instance": instance}
+    return {row.connection: row.mark for row in connection.execute(_CONSUMED, asked)}
 
 
 def durations(connection: sa.Connection, instance: str) -> dict[str, tuple[float, ...]]:
     """Return how long the work of an instance took, in seconds and the newest last, by what it was."""
-    query = sa.select(t.duration.c.key, t.duration.c.data).where(t.duration.c.instance == instance)
-    return {row.key: load(tuple[float, ...], row.data) for row in connection.execute(query)}
+    rows = connection.execute(_DURATIONS, {"instance": instance})
+    return {row.key: load(tuple[float, ...], row.data) for row in rows}
 
 
 def histories(connection: sa.Connection, pipeline: Pipeline) -> dict[str, tuple[float, ...]]:
@@ -212,8 +231,7 @@ def histories(connection: sa.Connection, pipeline: Pipeline) -> dict[str, tuple[
     found: dict[str, tuple[float, ...]] = {}
     for instance in sorted({task.instance for task in pipeline.tasks}):
         for part in _parts(sorted(names)):
-            where = (t.duration.c.instance == instance, t.duration.c.key.in_(part))
-            for row in connection.execute(sa.select(t.duration.c.key, t.duration.c.data).where(*where)):
+            for row in connection.execute(_HISTORIES, {"instance": instance, "keys": part}):
                 found[names[row.key]] = load(tuple[float, ...], row.data)
     return found
 
