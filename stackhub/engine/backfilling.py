@@ -13,7 +13,8 @@ from stackhub.engine.backfills import Backfills
 from stackhub.engine.scheduler import Scheduler
 from stackhub.engine.work import Work
 from stackhub.errors import Refused, StaleRun
-from stackhub.model.backfill import GOING, Backfill, BackfillState, Part, backfill_of
+from stackhub.model.backfill import GOING, Backfill, BackfillState, Part, PartState, backfill_of
+from stackhub.model.run import Run
 from stackhub.store import backfills as rows
 from stackhub.store.rows import happened
 from stackhub.store.store import Store
@@ -102,6 +103,35 @@ class Backfilling:
             result = await done({"backfill": known.id, "state": after.state.value}, [rows.moved(after, known.version)])
         self.backfills.bell.ring()
         return result
+
+    async def taken_up(self, old: Run, run_id: str) -> list[Op]:
+        """Return the rows by which a retry takes an interval up again; none where the run is no backfill's.
+
+        Held in the `turn` of its pipeline. Two runs of one interval, the backfill's own and a retry of an older one,
+        would build the same at once.
+
+        Raises:
+            Refused: the interval is done, is being done, or is about to be.
+        """
+        backfill_id, seq = backfill_of(old), int(old.origin.get("part", -1))
+        found = await self.store.read(partial(rows.backfill, backfill_id=backfill_id)) if backfill_id else None
+        if found is None:
+            return []
+        part = next(
+            (one for one in await self.store.read(partial(rows.parts, backfill_id=found.id)) if one.seq == seq), None
+        )
+        if part is None:
+            return []
+        what = f"interval {seq} of backfill {found.id}"
+        match part.state:
+            case PartState.SUCCEEDED:
+                raise Refused(f"{what} was done by run {part.run}: to do it again, ask for the backfill with --again")
+            case PartState.RUNNING:
+                raise Refused(f"{what} is being done by run {part.run}")
+            case PartState.WAITING if found.state in GOING:
+                raise Refused(f"{what} waits for its turn: the backfill goes on, and does it again by itself")
+            case _:
+                return [rows.part_moved(found.id, replace(part, state=PartState.RUNNING, run=run_id), part.state)]
 
     def planned(self, command_id: str, args: Mapping[str, Any], by: str) -> Plan:
         """Turn a request into a backfill and its intervals. Raises `Refused`."""

@@ -262,8 +262,9 @@ class Commands:
             )
             if all(step.state in TERMINAL for step in made.steps.values()):
                 raise Refused(f"run {old.run.id} has nothing left to do: use --from-start to do all of it again")
+            taken_up = await self.backfilling.taken_up(old.run, made.run.id)
             born, ops = self.births.born(made, self.in_force.rules(made.pipeline), behind=self.births.waits)
-            return await self._born(command, born, ops)
+            return await self._born(command, born, [*ops, *taken_up])
 
     async def _skip(self, command: Command) -> dict[str, Any]:
         """``run``; ``task``; ``reason``. Of a run that has failed: a retry that goes on without the task."""

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 import sqlalchemy as sa
-from engine.far_end import FAILED
+from engine.far_end import FAILED, OK
 from engine.past import AFTER, SHOP, ask, day, one, over, shop, states
 
 from stackhub.errors import Refused
@@ -226,13 +226,35 @@ async def test_an_interval_whose_retry_is_open_is_not_done_a_second_time(house):
         failed = next(run for run in await hub.runs() if run.state == "failed")
         await hub.submit("retry", run=failed.id)
         await hub.until(house["mill"].running)
-        assert (await ask(hub))["by_state"] == {"succeeded": 2, "failed": 1}
+        assert (await ask(hub))["by_state"] == {"succeeded": 2, "running": 1}
         await hub.rest()
         house["mill"].hold = False
         await hub.until(lambda: not hub.engine.incidents.open)
         await hub.rest()
         assert (await one(hub, asked["backfill"])).state == "succeeded"
     assert [job.what[-2:] for job in house["mill"].jobs] == ["01", "02", "03", "03"]
+
+
+async def test_an_old_run_of_an_interval_is_not_retried_beside_the_backfill(house):
+    house["mill"].outcomes["2026-10-02"].append(FAILED)
+    async with shop(house).hub() as hub:
+        asked = await ask(hub, newest_first=True)
+        assert await over(hub, asked["backfill"]) == "failed"
+        failed = next(run for run in await hub.runs() if run.state == "failed")
+        house["mill"].hold = True
+        await ask(hub, newest_first=False)
+        await hub.until(house["mill"].running)
+        with pytest.raises(Refused, match=r"interval 2 of backfill .* waits for its turn"):
+            await hub.submit("retry", run=failed.id)
+        house["mill"].job("2026-10-01").end = OK
+        await hub.until(lambda: house["mill"].job("2026-10-02").end is None)
+        with pytest.raises(Refused, match="is being done by run"):
+            await hub.submit("retry", run=failed.id)
+        house["mill"].hold = False
+        assert await over(hub, asked["backfill"]) == "succeeded"
+        with pytest.raises(Refused, match=r"was done by run .* --again"):
+            await hub.submit("retry", run=failed.id)
+    assert [job.what[-2:] for job in house["mill"].jobs] == ["03", "02", "01", "02"]
 
 
 async def test_a_pipeline_that_is_gone_ends_it(house):

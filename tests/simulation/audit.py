@@ -19,6 +19,8 @@ COLUMNS = {
     "lane": ("instance", "''", "not_before", "epoch", "owner"),
     "pipeline": ("name", "''", "paused_at", "snapshot", "retired"),
     "watermark": ("pipeline || '|' || instance || ':' || name", "trigger", "mark", "run", "connection"),
+    "backfill": ("id", "pipeline", "state", "version", "data"),
+    "backfill_part": ("backfill", "seq || '.' || end_at", "state", "run", "start_at"),
 }
 
 

@@ -50,8 +50,9 @@ class SeenRun:
 
     @property
     def whole(self) -> bool:
-        """Whether it was made of all of its pipeline."""
-        return not self.data.get("origin", {}).get("only")
+        """Whether it was made of all of its pipeline, for now."""
+        origin = self.data.get("origin", {})
+        return not origin.get("only") and not origin.get("backfill")
 
 
 def instant(micros: int) -> datetime:
@@ -145,7 +146,8 @@ class Oracle:
         for run_id in sorted(runs & self.runs.keys()):
             self._ends(run_id, self.runs[run_id])
         for run_id in self._failed:
-            self._is_told(self.every_run[run_id].data["pipeline"], "failed", f"run {run_id}")
+            data = self.every_run[run_id].data
+            self._is_told(data["pipeline"], "failed", f"run {run_id}", data.get("origin", {}).get("backfill", ""))
         for deadline in self._late:
             self._is_told(self.deadlines[deadline]["pipeline"], "late", f"deadline {deadline}")
 
@@ -287,9 +289,9 @@ class Oracle:
 
     # --- what is told ---
 
-    def _is_told(self, pipeline: str, kind: str, what: str) -> None:
+    def _is_told(self, pipeline: str, kind: str, what: str, backfill: str = "") -> None:
         """Check that a problem is an open incident with that facet, in the transaction that made it known."""
-        key = f"pipeline:{pipeline}"
+        key = f"backfill:{backfill}" if backfill else f"pipeline:{pipeline}"
         if kind == "late" and pipeline in self.retired:
             return  # nobody waits for it any more
         if key not in self.open or kind not in self.incidents[self.open[key]].get("facets", {}):

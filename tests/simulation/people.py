@@ -17,7 +17,10 @@ from stackhub.errors import ConfigError
 from stackhub.model.ids import Ids
 from stackhub.store.tables import micros
 
-COMMANDS = {"trigger", "cancel", "retry", "skip", "pause", "resume", "close", "test", "mute", "unmute"}
+COMMANDS = {"trigger", "cancel", "retry", "skip", "pause", "resume", "close", "test", "mute", "unmute"} | {
+    "backfill",
+    "cancel_backfill",
+}
 
 TICKING = {"schedule", "calendars"}
 CATALOG = "11m"  # between looks at what an account holds
@@ -164,6 +167,11 @@ class Crowd:
                 return "mute", {"target": what["target"], "until": until.isoformat(), "reason": "we know"}
             case "unmute":
                 return "unmute", what
+            case "backfill":
+                return "backfill", {"pipeline": pipeline, "to": what.pop("until"), **what}
+            case "cancel_backfill":
+                found = self.oracle.reader.rows("SELECT id FROM backfill WHERE ended_at IS NULL ORDER BY id")
+                return ("cancel_backfill", {"backfill": found[person.pick % len(found)]["id"]}) if found else None
             case "close":
                 open_ones = sorted(self.oracle.open.values())
                 if not open_ones:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from simulation.spec import Other, Spec, Turn
+from simulation.spec import Other, Person, Spec, Turn
 
 Part = Callable[[Spec, random.Random], Spec]
 SHARE = 0.15
@@ -59,6 +59,29 @@ def waits(spec: Spec, rng: random.Random) -> Spec:
     return _loaded(spec, rng, watched, 1).model_copy(update={"pipelines": pipelines, "lists": True})
 
 
+def pasts(spec: Spec, rng: random.Random) -> Spec:
+    """Let people ask for stretches of the past, for some twice in the same words, and think better of some."""
+    most, more = spec.hours * 3600, []
+    for _ in range(rng.choice((1, 1, 2))):
+        first = spec.begins.date() - timedelta(days=rng.randrange(3, 40))
+        what = {
+            "pipeline": rng.choice(spec.pipelines)["pipeline"],
+            "from": f"{first}",
+            "until": f"{first + timedelta(days=rng.choice((1, 2, 3)))}",
+            "every": rng.choice((43200, 86400, 86400)),
+            "parallel": rng.choice((1, 1, 2, 3)),
+        }
+        what |= {name: True for name in ("newest_first", "keep_going", "extracts") if rng.random() < 0.3}
+        at = rng.uniform(1, most * 0.7)
+        more += [
+            Person(at=round(when, 1), wish="backfill", what=what)
+            for when in (at, rng.uniform(at, most))[: rng.choice((1, 2))]
+        ]
+        if rng.random() < 0.4:
+            more.append(Person(at=round(rng.uniform(at, most), 1), wish="cancel_backfill", pick=rng.randrange(9)))
+    return spec.model_copy(update={"people": sorted([*spec.people, *more], key=lambda one: one.at)})
+
+
 def _some(spec: Spec, rng: random.Random) -> list[str]:
     """Return one connection or two of those there are."""
     known = sorted(name.removeprefix("tap:") for name in spec.turns if name.startswith("tap:"))
@@ -75,4 +98,4 @@ def _loaded(spec: Spec, rng: random.Random, names: list[str], most: int) -> Spec
     return spec.model_copy(update={"others": [*spec.others, *more]})
 
 
-PARTS: tuple[Part, ...] = (lands, waits)
+PARTS: tuple[Part, ...] = (lands, waits, pasts)

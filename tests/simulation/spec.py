@@ -31,6 +31,7 @@ Do = Literal["kill", "stop", "pause", "jump", "cut"]
 Wish = Literal[
     "trigger", "cancel", "retry", "skip", "pause", "resume", "close", "edit", "bad_edit", "remove", "restore", "test",
     "remove_instance", "restore_instance", "mute", "unmute",
+    "backfill", "cancel_backfill",
 ]  # fmt: skip
 
 

@@ -7,8 +7,11 @@ import structlog
 from simulation.test_oracle import LINE, at, caught, world
 from simulation.world import live
 
+from stackhub.decide import asked
+from stackhub.decide import backfill as decide_backfill
 from stackhub.decide.triggers import Said
 from stackhub.engine import required, scheduler, triggers
+from stackhub.engine.backfilling import Backfilling
 from stackhub.store import watermarks
 
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
@@ -85,3 +88,67 @@ def test_a_tick_that_is_told_to_wait_for_ever(monkeypatch):
 def test_a_tick_that_gives_up_before_its_time(monkeypatch):
     monkeypatch.setattr(required, "required", lambda *_, **__: (Said.SKIP, "no"))
     caught(requiring(not_later_than="12:40"), 8, match="is skipped at")
+
+
+# --- the past ---
+
+PAST = {"pipeline": "line", "from": "2026-10-20", "until": "2026-10-23", "every": 86400}
+
+
+def asking(*more, pipeline=LINE, **what):
+    tasks = {"build": {"uses": "mill.build", "with": {"select": "s0"}, "retries": {"attempts": 1}}}
+    people = [{"at": 60, "wish": "backfill", "what": {**PAST, **what}}, *more]
+    return world(pipelines=[{**pipeline, "tasks": tasks}], people=people, turns={"mill:s0": [{"seconds": 240}]})
+
+
+def test_nothing_is_caught_where_the_past_is_done_as_it_should_be():
+    assert live(asking()).runs == 2 + 3
+    assert live(asking(parallel=2, newest_first=True)).runs == 2 + 3
+    assert live(asking({"at": 200, "wish": "cancel_backfill"}, {"at": 900, "wish": "backfill", "what": PAST})).runs == 6
+
+
+@pytest.mark.parametrize(
+    ("sql", "match"),
+    [
+        ("UPDATE backfill_part SET state = 'waiting' WHERE state = 'succeeded'", "was done, and is waiting"),
+        ("UPDATE backfill_part SET state = 'succeeded' WHERE state = 'running'", "and its run is"),
+        ("UPDATE backfill SET state = 'succeeded', ended_at = 1", "is succeeded"),
+    ],
+)
+def test_an_interval_that_is_not_what_its_run_is(sql, match):
+    caught(asking(), 9, prepare=at(420, sql), match=match)
+
+
+def test_intervals_that_begin_in_no_order_or_too_many_at_once(monkeypatch):
+    monkeypatch.setattr(decide_backfill, "in_order", lambda _, parts: sorted(parts, key=lambda part: -part.seq))
+    caught(asking(), 9, match="begins before")
+    monkeypatch.setattr(decide_backfill, "due", lambda *_, **__: tuple(_[1]) if _[1][0].state == "waiting" else ())
+    caught(asking(), 9, match="at once")
+
+
+def test_intervals_that_are_in_the_way_of_a_run(monkeypatch):
+    due = decide_backfill.due
+    monkeypatch.setattr(decide_backfill, "due", lambda *given, **_: due(*given, busy=False))
+    caught(asking(pipeline={**LINE, "schedule": {"cron": "3 12 * * *"}}), 9, match="was going")
+
+
+def test_intervals_with_a_gap(monkeypatch):
+    by_distance = asked.by_distance
+    monkeypatch.setattr(asked, "by_distance", lambda *given: by_distance(*given)[::2])
+    caught(asking(), 9, match="has a gap")
+
+
+def test_a_retry_that_does_an_interval_beside_its_backfill(monkeypatch):
+    """As it was once: a retry of an old run, while the interval was about to be done again."""
+
+    async def nothing(*_):
+        return []
+
+    monkeypatch.setattr(Backfilling, "taken_up", nothing)
+    again = [
+        {"at": 120, "wish": "cancel_backfill"},
+        {"at": 600, "wish": "backfill", "what": PAST},
+        {"at": 660, "wish": "retry", "what": {"from_start": True}},
+    ]
+    live(asking(*again[:2]))
+    caught(asking(*again), 9, match="done by")

@@ -19,6 +19,7 @@ from simulation.farends import FarEnds
 from simulation.fleet import SOON, Fleet
 from simulation.landed import Landed
 from simulation.oracle import Oracle, Violation
+from simulation.pasts import Pasts
 from simulation.people import COMMANDS, Crowd, Desk
 from simulation.players import NAMES, Played, connectors
 from simulation.spec import HubEvent, Person, Spec
@@ -119,7 +120,7 @@ class World:
         self.reader = audit.Reader(database_file)
         self.oracle = Oracle(self.reader, self.town, self.fleet.now)
         self.landed = Landed(self.oracle, alone=spec.hubs == 1)
-        self.oracle.eyes = [self.landed]
+        self.oracle.eyes = [self.landed, Pasts(self.oracle, alone=spec.hubs == 1)]
         self.far_ends = FarEnds(self.oracle, self.fleet.owner)
         self.crowd = Crowd(self.oracle, database_file, self.fleet.now)
         try:
