@@ -73,6 +73,7 @@ def _list(opened: Sequence[Incident], zone: str, silent: Sequence[Mute]) -> None
     for one in opened:
         facet = head(one)
         told = words.listed(sorted({knows.instance for knows in one.routes.values()})) or "nobody"
+        heard = f"not sent: shadow; it would have told: {told}" if one.shadow else f"told: {told}"
         style = "bold red" if one.severity.at_least(Severity.ERROR) else "yellow"
         line = Text(one.severity.value, style=style).append(f"  {words.clean(facet.title)}", style="default")
         out.print(line)
@@ -81,7 +82,7 @@ def _list(opened: Sequence[Incident], zone: str, silent: Sequence[Mute]) -> None
         since = f"since {words.stamp(one.opened_at, zone)} {zone}, for {words.length(now - one.opened_at)}"
         if (mute := muting(silent, one, now)) is not None:
             out.print(Text(f"  muted: {words.clean(mute.reason)}", style="magenta"))
-        out.print(Text(f"  {since}; told: {told}; incident {one.id} ({one.key})", style="dim"))
+        out.print(Text(f"  {since}; {heard}; incident {one.id} ({one.key})", style="dim"))
 
 
 def _list_lost(lost: Sequence[Posted]) -> None:

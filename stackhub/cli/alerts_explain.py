@@ -57,6 +57,8 @@ def _incident(incident: Mapping[str, Any], zone: str, out: Console) -> None:
         out.print(Text(f"  muted: {words.clean(incident['muted']['reason'])}", style="magenta"))
     for heard in incident["heard_by"]:
         mark, style = ("told", "green") if heard["heard"] else ("not told", "yellow")
+        if incident["shadow"] and heard["heard"]:
+            mark, style = "shadow", "magenta"
         line = Text(f"  {mark:<8}  ", style=style).append(f"{heard['route']}: ", style="bold default")
         out.print(line.append(words.clean(heard["why"]), style="default"))
         for message in heard["messages"]:
@@ -69,4 +71,5 @@ def _message(message: Mapping[str, Any], zone: str) -> str:
     at = words.stamp(datetime.fromisoformat(message["sent_at"] or message["created_at"]), zone)
     wrong = f": {words.first_line(message['error'])}" if message["error"] else ""
     tries = f" after {message['attempts']} tries" if message["attempts"] > 1 else ""
-    return words.clean(f"{at}  {message['event']} ({message['part']}) {message['state']}{tries}{wrong}")
+    state = "not sent: shadow" if message["state"] == "shadow" else message["state"]
+    return words.clean(f"{at}  {message['event']} ({message['part']}) {state}{tries}{wrong}")

@@ -15,6 +15,7 @@ from stackhub.decide import dst, facets
 from stackhub.decide.clockwork import works
 from stackhub.decide.schedule import first, left_out, upcoming
 from stackhub.model.codec import dump
+from stackhub.model.pipeline import Mode
 from stackhub.server import forecasting
 from stackhub.server.pipeline_views import next_view, waiting_view
 from stackhub.server.views import moment
@@ -143,6 +144,8 @@ def _list_ticks(ticks: Sequence[dict[str, Any]], now: datetime) -> None:
                 for one in ahead["deadlines"]
                 if one["risk"] >= WORTH_SAYING
             )
+        if view.get("mode") == Mode.SHADOW:
+            note = f"in shadow; {note}" if note else "in shadow"
         if view["paused"]:
             note = f"paused: {view['paused_reason']}" if view["paused_reason"] else "paused"
         zone = view["schedule"]["timezone"]

@@ -10,6 +10,7 @@ from stackhub.cli import named, picture, progress, words
 from stackhub.cli.where import Where
 from stackhub.decide.mute import of_key
 from stackhub.errors import Refused
+from stackhub.model.pipeline import Mode
 from stackhub.model.run import Run, RunState
 from stackhub.server import forecasting
 from stackhub.server.views import View, run_view, show_view
@@ -46,7 +47,8 @@ def _list(found: Sequence[Run], zone: str, now: datetime) -> None:
             Text(f"{words.icon(run.state, out.encoding)} {words.said(run.state)}", style=words.style(run.state)),
             words.stamp(run.started_at or run.created_at, zone, short=short),
             words.length((run.ended_at or now) - run.started_at) if run.started_at else "",
-            words.first_line(run.cancel_reason or run.reason) or run.trigger.value,
+            ("shadow: " if run.mode is Mode.SHADOW else "")
+            + (words.first_line(run.cancel_reason or run.reason) or run.trigger.value),
         )
         for run in found
     ]
@@ -71,6 +73,8 @@ def show(where: Where, typed: str, *, as_json: bool) -> int:
     interval = f"{words.stamp(run.interval.start, zone)} to {words.stamp(run.interval.end, zone)} {zone}"
     started = f"{words.stamp(run.started_at, zone)} {zone}" if run.started_at else "not started"
     out.print(Text(f"started {started}; data of {interval}", style="dim"))
+    if run.mode is Mode.SHADOW:
+        out.print(Text("in shadow: it starts nothing and tells nobody", style="magenta"))
     if mute is not None:
         said = f"muted until {words.stamp(mute.until, zone)} {zone} by {mute.by}: {mute.reason}"
         out.print(Text(words.clean(said), style="magenta"))

@@ -13,7 +13,7 @@ from stackhub.cli.tree import tree
 from stackhub.cli.where import Where
 from stackhub.config.read import Configuration
 from stackhub.lineage.infer import ANY
-from stackhub.model.pipeline import Landed, Need, Pipeline, Route, Schedule, Sla, Task
+from stackhub.model.pipeline import Landed, Mode, Need, Pipeline, Route, Schedule, Sla, Task
 from stackhub.model.words import say
 from stackhub.server.pipeline_views import pipeline_view
 from stackhub.store import inferences, queries
@@ -156,7 +156,8 @@ def _draw(one: Found, kept: Known | None, configuration: Configuration, out: Con
 
 def _aside(pipeline: Pipeline, kept: Known | None) -> str:
     paused = f"paused: {kept.paused_reason or 'no reason given'}" if kept is not None and kept.paused_at else ""
-    parts = [pipeline.description, f"owner {pipeline.owner}" if pipeline.owner else "", paused]
+    shadow = "in shadow: it starts nothing and tells nobody" if pipeline.mode is Mode.SHADOW else ""
+    parts = [shadow, pipeline.description, f"owner {pipeline.owner}" if pipeline.owner else "", paused]
     said = "; ".join(part for part in parts if part)
     return f"  {said}" if said else ""
 

@@ -10,7 +10,8 @@ from rich.live import Live
 from rich.text import Text
 
 from stackhub.cli import picture, words
-from stackhub.model.run import OpenRun
+from stackhub.model.pipeline import Mode
+from stackhub.model.run import OpenRun, Run
 from stackhub.model.step import Step, StepState
 
 EVERY: Final = 4  # pictures in a second
@@ -59,7 +60,8 @@ class Lines:
         now = datetime.now(UTC)
         begins = not self._run
         if begins:
-            self.say(f"{open_run.pipeline.name} {words.said(open_run.run.state)}{_because(open_run)}")
+            how = f"{words.said(open_run.run.state)}{_shadow(open_run.run)}"
+            self.say(f"{open_run.pipeline.name} {how}{_because(open_run)}")
         for name, step in open_run.steps.items():
             self._step(name, step, open_run, now)
         if self._run != open_run.run.state and not begins:
@@ -114,9 +116,14 @@ def heading(open_run: OpenRun, now: datetime) -> Text:
     run = open_run.run
     text = Text(f"{run.pipeline} ", style="bold", no_wrap=True, overflow="ellipsis")
     text.append(words.said(run.state), style=words.style(run.state))
+    text.append(_shadow(run), style="magenta")
     if run.started_at is not None:
         text.append(f" {words.length((run.ended_at or now) - run.started_at)}")
     return text.append(f"   run {run.id}{_because(open_run)}", style="dim")
+
+
+def _shadow(run: Run) -> str:
+    return " in shadow" if run.mode is Mode.SHADOW else ""
 
 
 def _because(open_run: OpenRun) -> str:
@@ -152,4 +159,5 @@ def way_out(open_run: OpenRun, failed: list[str]) -> list[str]:
     if run.ended_at is None or run.state == "succeeded":
         return []
     looks = [f"stackhub logs {run.id}.{name}" for name in failed[:1]]
-    return [*looks, f"stackhub why {run.id}", f"stackhub retry {run.id} --wait"]
+    again = f"stackhub retry {run.id} --wait" if run.mode is Mode.LIVE else f"stackhub trigger {run.pipeline} --wait"
+    return [*looks, f"stackhub why {run.id}", again]

@@ -76,12 +76,19 @@ def cease(
     return _tell(resolved, routes, voice, now, Event.RESOLVED, why)
 
 
-def unmuted(incident: Incident, routes: Sequence[RouteIn], voice: Voice, now: datetime) -> Change | None:
+def unmuted(
+    incident: Incident, routes: Sequence[RouteIn], voice: Voice, now: datetime, was: str = "muted"
+) -> Change | None:
     """Tell what a mute has held back, now that it has ended; None where it has held back nothing that lasts."""
     if not incident.untold or incident.resolved_at is not None:
         return None
     event = Event.UPDATED if incident.routes else Event.OPENED
-    return _tell(incident, routes, voice, now, event, f"{head(incident).title} (it was muted until now)")
+    return _tell(incident, routes, voice, now, event, f"{head(incident).title} (it was {was} until now)")
+
+
+def quiet(incident: Incident) -> Change:
+    """Keep an incident as it is now, without a word to anybody yet."""
+    return _kept(incident)
 
 
 def remind(incident: Incident, routes: Sequence[RouteIn], voice: Voice, now: datetime) -> Change | None:

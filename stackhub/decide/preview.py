@@ -33,7 +33,8 @@ def resumed(
     pipeline: Pipeline, schedules: Sequence[InForce], going: Sequence[Run], now: datetime, paused_since: datetime
 ) -> tuple[Fate, ...]:
     """Say what becomes of every tick up to ``now`` if the pause ends now; ``going`` are its open runs."""
-    runs, fates = [run for run in going if not backfill_of(run)], list[Fate]()
+    runs = [run for run in going if run.mode is pipeline.mode and not backfill_of(run)]
+    fates = list[Fate]()
     for one in schedules:
         if one.next_at is None:
             continue
@@ -65,6 +66,7 @@ def _run(pipeline: Pipeline, due: Due, now: datetime, number: int) -> Run:
         id=f"~{number:06}",  # behind every real one
         pipeline=pipeline.name,
         trigger=Trigger.SCHEDULE,
+        mode=pipeline.mode,
         interval=due.tick.interval,
         state=RunState.QUEUED,
         created_at=now,

@@ -71,7 +71,7 @@ async def assembled(
     in_force = InForce(configuration)
     board = Board(store, clock, in_force.rules, group)
     voice = Voice(installation=installation, source="stackhub")
-    incidents = Incidents(clock, ids, voice, in_force.routes, mute=mute, alone=alone)
+    incidents = Incidents(clock, ids, voice, in_force.routes, mute=mute, alone=alone, silent=in_force.silent)
     hosts = Hosts(mine)
     tenure = Tenure(store, clock, mine or ids.name(), lease=None if alone else configuration.hub.lease)
     catalogue = Catalogue(store=store, incidents=incidents, clock=clock)
@@ -128,6 +128,7 @@ async def assembled(
         hosts=hosts,
         durations=place.durations,
         downstream=in_force.downstream,
+        silent=in_force.silent,
         rules=in_force.rules,
         following=scheduler.following,
         ring=lanes.ring_outboxes,

@@ -141,6 +141,8 @@ class Backfilling:
         if known is None:
             names = sorted(one for one, found in in_force.known.items() if not found.retired)
             raise Refused(f"no pipeline {name!r}; there are: {', '.join(names) or 'none'}")
+        if in_force.silent(name):
+            raise Refused(f"pipeline {name} is in shadow, and a backfill would do nothing: set mode: live first")
         if args.get("with"):
             self.work.check(create.with_options(known.pipeline, args["with"]), args["with"])
         return planned(

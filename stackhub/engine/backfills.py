@@ -23,9 +23,9 @@ from stackhub.engine.incidents import Incidents
 from stackhub.engine.inforce import InForce
 from stackhub.engine.tenure import Tenure
 from stackhub.errors import LostLane, Refused, StaleRun
-from stackhub.model.backfill import GOING, RESYNC, Backfill, BackfillState, Part, PartState, backfill_of, key_of
+from stackhub.model.backfill import GOING, RESYNC, Backfill, BackfillState, Part, PartState, backfill_of, key_of, rivals
 from stackhub.model.ids import Ids
-from stackhub.model.pipeline import Pipeline, Told
+from stackhub.model.pipeline import Mode, Pipeline, Told
 from stackhub.model.run import OpenRun
 from stackhub.model.step import Step
 from stackhub.store import backfills as rows
@@ -114,8 +114,9 @@ class Backfills:
                 await self._end(found, BackfillState.CANCELLING, "its pipeline is not configured any more")
                 self.bell.ring()
                 return
-            busy = any(not backfill_of(other.run) for other in self.board.runs(found.pipeline))
-            due = decide.due(found, parts, busy=busy) if known is not None else ()
+            busy = bool(rivals(self.board.runs(found.pipeline), Mode.LIVE))
+            begins = known is not None and known.pipeline.mode is Mode.LIVE  # in shadow it would do nothing of it
+            due = decide.due(found, parts, busy=busy) if begins else ()
             if due and known is not None:
                 await self._begin(found, known.pipeline, parts, due)
                 return

@@ -13,9 +13,9 @@ from stackhub.decide.deadline import Kind, deadlines
 from stackhub.decide.ends import Rule
 from stackhub.decide.run import Begin, decide
 from stackhub.engine.board import Board
-from stackhub.model.backfill import backfill_of
+from stackhub.model.backfill import backfill_of, rivals
 from stackhub.model.ids import Ids
-from stackhub.model.pipeline import Pipeline
+from stackhub.model.pipeline import Mode, Pipeline
 from stackhub.model.run import Interval, OpenRun, Run, Trigger
 from stackhub.store import transaction as tx
 from stackhub.store.rows import happened, run_made
@@ -106,8 +106,7 @@ class Births:
         ops = [
             happened(now, "created", pipeline=run.pipeline, run=run.id, text=run.reason or f"trigger: {run.trigger}")
         ]
-        others = [other for other in self._board.runs(run.pipeline) if not backfill_of(other.run)]
-        if not behind and not others:
+        if not behind and not rivals(self._board.runs(run.pipeline), run.mode):
             decision = decide(made, [Begin()], rules, now)
             if decision is not None:
                 made = decision.open
@@ -154,6 +153,7 @@ def deadline_rows(
                 "text": found.text,
                 "state": "open",
                 "covers": micros(interval.end),
+                "shadow": int(pipeline.mode is Mode.SHADOW),
             },
         )
         for found in deadlines(pipeline.sla, tick=tick, started_at=None, created_at=created_at)

@@ -19,8 +19,8 @@ from stackhub.decide.step import Heard
 from stackhub.engine.bell import Crier
 from stackhub.engine.opensteps import OpenSteps
 from stackhub.errors import LostLane, StaleRun, StoreUnavailable
-from stackhub.model.backfill import backfill_of
-from stackhub.model.pipeline import Pipeline
+from stackhub.model.backfill import backfill_of, rivals
+from stackhub.model.pipeline import Mode, Pipeline
 from stackhub.model.run import OpenRun, RunState
 from stackhub.model.step import AT_WORK, Step, StepState
 from stackhub.store import queries
@@ -72,6 +72,7 @@ class Board:
         self._slots: dict[str, _Slot] = {}
         self._open = OpenSteps()
         self._backfilling: set[str] = set()  # open runs of backfills
+        self._shadows: set[str] = set()  # open runs in shadow
         self._claims: dict[str, str] = {}  # keys of steps that are about to be started -> their pipelines
 
     def attach(self, keeper: Keeper) -> None:
@@ -85,6 +86,8 @@ class Board:
         self._slots[open_run.run.id] = _Slot(open_run, self._rules(open_run.pipeline))
         if backfill_of(open_run.run):
             self._backfilling.add(open_run.run.id)
+        if open_run.run.mode is Mode.SHADOW:
+            self._shadows.add(open_run.run.id)
         self._open.show(open_run.steps.values())
         self._publish(open_run, tuple(open_run.steps.values()))
 
@@ -116,11 +119,15 @@ class Board:
         return sorted(found, key=lambda open_run: open_run.run.id)
 
     def steps(self, instance: str) -> list[Step]:
-        """Return the open steps of a lane, those of older runs first, and those of backfills last."""
+        """Return the open steps of a lane, those of older runs first, then those of backfills, and of shadows last."""
         found = self._open.of(instance)
-        if not self._backfilling:
+        if not self._backfilling and not self._shadows:
             return found
-        return sorted(found, key=lambda step: step.run in self._backfilling)
+        return sorted(found, key=lambda step: (step.run in self._shadows, step.run in self._backfilling))
+
+    def shadows(self, step: Step) -> bool:
+        """Say whether a step is of a run in shadow: it only looks, so it takes no place from anybody."""
+        return step.run in self._shadows
 
     def instances(self) -> set[str]:
         """Return the instances that open steps need now, or later."""
@@ -131,6 +138,8 @@ class Board:
 
         Lanes decide at the same time, so a place counts as taken before the step is at work. `unclaim` ends it.
         """
+        if self.shadows(step):
+            return True
         if pipeline.max_active is not None:
             if self._at_work(pipeline.name) >= pipeline.max_active:
                 return False
@@ -147,8 +156,8 @@ class Board:
         """Count the steps of a pipeline that are at work, or about to be, over all its runs."""
         return sum(
             step.state in AT_WORK or step.key in self._claims
-            for slot in self._slots.values()
-            if slot.open.run.pipeline == pipeline
+            for run_id, slot in self._slots.items()
+            if slot.open.run.pipeline == pipeline and run_id not in self._shadows
             for step in slot.open.steps.values()
         )
 
@@ -157,7 +166,7 @@ class Board:
         return any(
             step.state is StepState.READY and step.stalls == 0 and step.key not in self._claims
             for run_id, slot in self._slots.items()
-            if slot.open.run.pipeline == pipeline and run_id not in self._backfilling
+            if slot.open.run.pipeline == pipeline and run_id not in self._backfilling | self._shadows
             for step in slot.open.steps.values()
         )
 
@@ -266,6 +275,7 @@ class Board:
     def _drop(self, run_id: str) -> None:
         self._slots.pop(run_id, None)
         self._backfilling.discard(run_id)
+        self._shadows.discard(run_id)
 
     def _publish(self, open_run: OpenRun, changed: Sequence[Step]) -> None:
         for listener in self.on_moved:
@@ -276,10 +286,10 @@ class Board:
 def is_first(board: Board, open_run: OpenRun) -> bool:
     """Say whether a queued run is the next of its pipeline: no other is running, and none has waited longer.
 
-    Those of backfills are in nobody's way, and are behind everybody.
+    Those of backfills are in nobody's way, and are behind everybody; see `rivals` for those in shadow.
     """
     mine = open_run.run
-    others = [o.run for o in board.runs(mine.pipeline) if o.run.id != mine.id and not backfill_of(o.run)]
+    others = [run for run in rivals(board.runs(mine.pipeline), mine.mode) if run.id != mine.id]
     if backfill_of(mine):
         return not others
     return not any(other.state is RunState.RUNNING or other.id < mine.id for other in others)

@@ -186,13 +186,13 @@ class Commands:
         if args.get("only"):
             pipeline = create.only(pipeline, tuple(args["only"]))
         params = values(args.get("params") or {})
-        last = await self.store.read(partial(queries.last_run, pipeline=pipeline.name))
+        last_end = await self.store.read(partial(queries.stood_for, pipeline=pipeline.name, mode=pipeline.mode))
         async with self.births.turn(pipeline.name):
             made, ops = self.births.new(
                 pipeline,
                 self.in_force.rules(pipeline),
                 Trigger(args.get("trigger", "manual")),
-                last_end=last.interval.end if last else None,
+                last_end=last_end,
                 run_id=command.id,
                 reason=f"asked for by {command.by}",
                 behind=self.births.waits,
@@ -244,6 +244,8 @@ class Commands:
         going = next((o for o in self.board.runs(old.run.pipeline) if o.run.retry_of == old.run.id), None)
         if going is not None:
             return {"run": going.run.id, "state": going.run.state.value, "already": True}
+        if self.in_force.silent(old.run.pipeline):
+            raise Refused(f"pipeline {old.run.pipeline} is in shadow, and starts nothing: set mode: live first")
         latest = None
         if args.get("latest"):
             known = self.in_force.active(old.run.pipeline)

@@ -19,6 +19,8 @@ from stackhub.engine.inforce import InForce
 from stackhub.engine.tenure import Tenure
 from stackhub.errors import LostLane, StaleRun
 from stackhub.model.backfill import backfill_of
+from stackhub.model.incident import key_of
+from stackhub.model.pipeline import Mode
 from stackhub.model.run import OpenRun, Run, RunState
 from stackhub.store import queries
 from stackhub.store import tables as t
@@ -42,6 +44,12 @@ class OpenDeadline:
     run: str
     deadline: Deadline
     covers: datetime | None
+    mode: Mode = Mode.LIVE  # of the pipeline when it was made: it is kept by runs of the same mode
+
+    @property
+    def key(self) -> str:
+        """Name the incident that is opened when it is missed."""
+        return key_of(self.pipeline, self.mode)
 
 
 class Deadlines:
@@ -91,7 +99,7 @@ class Deadlines:
         lateness = judged(due, runs, self._clock.now())
         if lateness is Lateness.AHEAD:
             return
-        key = f"pipeline:{due.pipeline}"
+        key = due.key
         newest = _newest(due, runs)
         answering = await self._store.read(partial(queries.run, run_id=newest.id)) if newest else None
         about = await self._about(due.pipeline, answering)
@@ -144,7 +152,7 @@ def judged(due: OpenDeadline, runs: list[Run], now: datetime) -> Lateness:
 
 def answering(due: OpenDeadline, runs: list[Run]) -> list[Run]:
     """Return the runs that may keep what was promised."""
-    whole = [run for run in runs if not create.is_part(run) and not backfill_of(run)]
+    whole = [run for run in runs if run.mode is due.mode and not create.is_part(run) and not backfill_of(run)]
     return [run for run in whole if run.id == due.run or due.covers is None or run.interval.end >= due.covers]
 
 
@@ -169,6 +177,7 @@ def due_by(connection: sa.Connection, until: datetime) -> list[OpenDeadline]:
             run=row.run or "",
             deadline=Deadline(kind=Kind(row.kind), at=instant(row.at), text=row.text),
             covers=maybe_instant(row.covers),
+            mode=Mode.SHADOW if row.shadow else Mode.LIVE,
         )
         for row in connection.execute(_DUE, {"until": micros(until)})
     ]

@@ -147,7 +147,7 @@ class FileTriggers:
         found = look(seen, taken, how.ripening, self.clock.since_boot(), settle)
         how.ripening = found.ripening
         _, going = await self.store.read(partial(standing, pipelines=[pipeline.name]))
-        if not found.ready or going.get(pipeline.name):
+        if not found.ready or any(run.mode is pipeline.mode for run in going.get(pipeline.name, ())):
             if found.ripening:
                 how.next_at = min(how.next_at, self.clock.since_boot() + max(settle, 1.0))
             return

@@ -18,11 +18,11 @@ from stackhub.engine.bell import Bell
 from stackhub.engine.board import Board
 from stackhub.engine.deadlines import OpenDeadline, answering, due_by
 from stackhub.engine.impact import Impacts
-from stackhub.engine.incidents import PIPELINE, Incidents
+from stackhub.engine.incidents import Incidents
 from stackhub.engine.inforce import InForce
 from stackhub.engine.tenure import Tenure
 from stackhub.errors import LostLane, StaleRun
-from stackhub.model.incident import Facet
+from stackhub.model.incident import Facet, key_of
 from stackhub.model.node import NodeState
 from stackhub.model.pipeline import Sla, Told
 from stackhub.model.run import OpenRun
@@ -68,12 +68,12 @@ class Forecasts:
 
     def moved(self, open_run: OpenRun, changed: Sequence[Step]) -> None:
         """Look again at a run in which something has moved, though not at once each time."""
-        name = open_run.run.pipeline
+        key = key_of(open_run.run.pipeline, open_run.run.mode)
         if open_run.pipeline.sla is None or not changed:
             return
-        soon = self._last.get(name, self._clock.now() - forecast.SOON) + forecast.SOON
-        if name not in self._next or soon < self._next[name]:
-            self._next[name] = soon
+        soon = self._last.get(key, self._clock.now() - forecast.SOON) + forecast.SOON
+        if key not in self._next or soon < self._next[key]:
+            self._next[key] = soon
             self.bell.ring()
 
     async def run(self) -> None:
@@ -90,23 +90,24 @@ class Forecasts:
     async def look(self) -> None:
         """Look at every pipeline that has a deadline ahead and whose turn it is."""
         now = self._clock.now()
-        wanted = {open_run.run.pipeline for open_run in self._board.runs() if open_run.pipeline.sla is not None}
-        warned = {one.pipeline for one in self._incidents.open.values() if Told.AT_RISK in one.facets}
+        runs = (one for one in self._board.runs() if one.pipeline.sla is not None)
+        wanted = {key_of(one.run.pipeline, one.run.mode) for one in runs}
+        warned = {one.key for one in self._incidents.open.values() if Told.AT_RISK in one.facets}
         due: dict[str, list[OpenDeadline]] = {}
         if wanted | warned:
             for one in await self._store.read(partial(due_by, until=now + AHEAD)):
-                due.setdefault(one.pipeline, []).append(one)
-        self._next = {name: at for name, at in self._next.items() if name in wanted | warned}
-        for name in sorted(wanted | warned):
-            if self._next.get(name, now) <= now:
-                self._last[name] = now
-                self._next.pop(name, None)
-                again = await self._look_at(name, due.get(name, []))
-                self._next[name] = min(again, self._next.get(name, again))  # something may have moved meanwhile
-        self._last = {name: at for name, at in self._last.items() if name in self._next}
+                due.setdefault(one.key, []).append(one)
+        self._next = {key: at for key, at in self._next.items() if key in wanted | warned}
+        for key in sorted(wanted | warned):
+            if self._next.get(key, now) <= now:
+                self._last[key] = now
+                self._next.pop(key, None)
+                again = await self._look_at(key, due.get(key, []))
+                self._next[key] = min(again, self._next.get(key, again))  # something may have moved meanwhile
+        self._last = {key: at for key, at in self._last.items() if key in self._next}
 
-    async def _look_at(self, name: str, due: Sequence[OpenDeadline]) -> datetime:
-        """Look at one pipeline; return when to look again."""
+    async def _look_at(self, key: str, due: Sequence[OpenDeadline]) -> datetime:
+        """Look at the runs that an incident's key is about; return when to look again."""
         now, worst = self._clock.now(), None
         if any(one.deadline.at <= now for one in due):
             return now + forecast.SOON  # first it is judged
@@ -116,17 +117,17 @@ class Forecasts:
                 worst is None or found[1].risk(one.deadline.at) > worst[2].risk(worst[0].deadline.at)
             ):
                 worst = (one, *found)
-        was = self._warned(name)
+        was = self._warned(key)
         if worst is None:
             if was is not None:
-                await self._end(name, "no run of it is under way that could miss its deadline")
+                await self._end(key, "no run of it is under way that could miss its deadline")
             return now + forecast.LATER
         one, open_run, outlook = worst
         risk, sla = outlook.risk(one.deadline.at), open_run.pipeline.sla or Sla()
         if not forecast.at_risk(risk, sla, already=was is not None):
             if was is not None:
-                await self._end(name, f"it will probably be in time: {facets.percent(risk)} to miss it")
-        elif not self._told(name):
+                await self._end(key, f"it will probably be in time: {facets.percent(risk)} to miss it")
+        elif not self._told(key):
             await self._warn(one, open_run, outlook, was)
         return forecast.look_again(now, one.deadline.at)
 
@@ -161,17 +162,16 @@ class Forecasts:
         )
         about = await self._impacts.of_run(open_run)
         facet = reaching(facet, about.reach, about.times)
-        key = f"{PIPELINE}{one.pipeline}"
+        key = one.key
         async with self._incidents.holding(key):
-            if self._board.get(open_run.run.id) is not open_run or self._told(one.pipeline):
+            if self._board.get(open_run.run.id) is not open_run or self._told(key):
                 return  # it has moved meanwhile, and is looked at again
             transaction = Transaction(lanes=self._tenure.under(TIME))
             change = self._incidents.observe(key, facet, transaction, pipeline=one.pipeline)
             transaction.add(happened(now, "at_risk", pipeline=one.pipeline, run=open_run.run.id, text=facet.title))
             await self._commit(key, transaction, change)
 
-    async def _end(self, name: str, why: str) -> None:
-        key = f"{PIPELINE}{name}"
+    async def _end(self, key: str, why: str) -> None:
         async with self._incidents.holding(key):
             transaction = Transaction(lanes=self._tenure.under(TIME))
             await self._commit(key, transaction, self._incidents.cease(key, [Told.AT_RISK], transaction, why))
@@ -188,13 +188,13 @@ class Forecasts:
         self._incidents.committed([change], guarded=[key])
         self._ring()
 
-    def _warned(self, name: str) -> Facet | None:
-        known = self._incidents.open.get(f"{PIPELINE}{name}")
+    def _warned(self, key: str) -> Facet | None:
+        known = self._incidents.open.get(key)
         return known.facets.get(Told.AT_RISK) if known is not None else None
 
-    def _told(self, name: str) -> bool:
+    def _told(self, key: str) -> bool:
         """Say whether what is at risk has come to pass."""
-        known = self._incidents.open.get(f"{PIPELINE}{name}")
+        known = self._incidents.open.get(key)
         return known is not None and bool(known.facets.keys() & {Told.FAILED, Told.LATE})
 
     async def _node(self, step: Step, now: datetime) -> str:

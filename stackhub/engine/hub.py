@@ -34,6 +34,8 @@ from stackhub.engine.watch import Watch
 from stackhub.engine.watching import KEY as TRIGGER
 from stackhub.engine.watching import Watching
 from stackhub.engine.watching import keys as trigger_keys
+from stackhub.model.incident import key_of, pipeline_of
+from stackhub.model.pipeline import Mode
 from stackhub.store import configure, queries
 from stackhub.store.store import Store
 
@@ -95,6 +97,8 @@ class Engine:
             self.files.bell.ring()
         self.owing.bell.ring()
         await self._close_retired()
+        await self.incidents.bring_to_light(self.store)
+        self.lanes.ring_outboxes()
         self.refused = ""
         return applied
 
@@ -116,13 +120,25 @@ class Engine:
         watched = trigger_keys(known.pipeline for known in self.in_force.known.values() if not known.retired)
         for key in list(self.incidents.open):
             kind, _, name = key.partition(":")
-            gone = kind == "pipeline" and self.in_force.active(name) is None
+            gone = bool(pipeline_of(key)) and self.in_force.active(name) is None
             gone = gone or (f"{kind}:" == TRIGGER and key not in watched)
             account, of_account, _ = name.partition("/")
             gone = gone or (kind == "connection" and bool(of_account) and self.upstream.wants(account) is None)
-            if gone or (f"{kind}:" == UNDELIVERED and name and name not in self.in_force.route_ids()):
+            other = self._other_mode(key)
+            if other:
+                await self.incidents.close(key, other, self.store)
+                self.lanes.ring_outboxes()
+            elif gone or (f"{kind}:" == UNDELIVERED and name and name not in self.in_force.route_ids()):
                 await self.incidents.close(key, "no longer configured", self.store)
                 self.lanes.ring_outboxes()
+
+    def _other_mode(self, key: str) -> str:
+        """Say why an incident is over that was about the runs of a pipeline in the mode that it has left."""
+        known = self.in_force.active(pipeline_of(key))
+        if known is None or key == key_of(known.pipeline.name, known.pipeline.mode):
+            return ""
+        now = known.pipeline.mode is Mode.SHADOW
+        return "the pipeline is in shadow now" if now else "the pipeline is live now; it was in shadow"
 
     def show_pulse(self) -> None:
         """Show that the loop goes round."""

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 import anyio
@@ -19,7 +20,7 @@ from stackhub.decide.routes import RouteIn
 from stackhub.errors import StaleRun
 from stackhub.model.codec import dump
 from stackhub.model.ids import Ids
-from stackhub.model.incident import Facet, Incident, Knows
+from stackhub.model.incident import PIPELINE, SHADOW, Facet, Incident, Knows, pipeline_of
 from stackhub.model.mute import Mute
 from stackhub.model.pipeline import Told
 from stackhub.store import muted, queries
@@ -30,7 +31,7 @@ from stackhub.store.tables import micros
 from stackhub.store.transaction import Op, Transaction
 
 FALLBACK: Final = "fallback:"  # how the id of a route begins that stands in for another
-PIPELINE: Final = "pipeline:"  # how the key of a pipeline's incident begins
+OF_RUNS: Final = (PIPELINE, "backfill:")  # how keys begin of what has become of live runs
 UNDELIVERED: Final = "hub:"  # how the key of an incident begins that says that a route, named by the rest, is dead
 
 
@@ -46,7 +47,9 @@ class Incidents:
         *,
         mute: bool = False,
         alone: bool = True,
+        silent: Callable[[str], bool] = lambda _: False,
     ) -> None:
+        """Say how to tell. ``silent`` says whether a pipeline is in shadow; the hub itself when it is ""."""
         self.open: dict[str, Incident] = {}
         self.mutes: Sequence[Mute] = ()  # that nobody has ended
         self._turns: Mapping[str, int] = {}
@@ -55,6 +58,7 @@ class Incidents:
         self._ids = ids
         self._voice = voice
         self._routes = routes
+        self._silent = silent
         self._mute = mute
         self._locks: dict[str, anyio.Lock] = {}
 
@@ -69,8 +73,8 @@ class Incidents:
         Two decisions that would not meet in any row must know of each other: a success that finds no incident to end,
         and a deadline that opens one.
         """
-        name = key.removeprefix(PIPELINE)
-        if key.startswith(PIPELINE) and name in self._turns and not self._alone:
+        name = pipeline_of(key)
+        if name in self._turns and not self._alone:
             turn = self._turns[name]
             transaction.add(Op(tx.TURN, {"b_name": name, "b_turn": turn, "n_turn": turn + 1}))
 
@@ -125,6 +129,8 @@ class Incidents:
         )
         if concerns:
             incident = replace(incident, concerns=tuple(concerns))
+        if was is None or was.shadow:
+            incident = self._lit(incident)
         told = self.routes(incident) if routes is None else routes
         change = decide.observe(incident, facet, told, self._voice, now, muted=self.muted(incident) is not None)
         return self._keep(change, was, transaction, now, run=facet.run)
@@ -139,6 +145,34 @@ class Incidents:
         change = decide.cease(was, kinds, self.routes(was), self._voice, now, why, muted=muted)
         return self._keep(change, was, transaction, now)
 
+    async def bring_to_light(self, store: Store) -> None:
+        """Tell what was kept from people as long as the hub, or all whom it concerns, were in shadow, and lasts."""
+        for key in [key for key, one in self.open.items() if one.shadow and not self.shadowed(one)]:
+            await self.keep([key], partial(self._come_to_light, key), store)
+
+    def _come_to_light(self, key: str, transaction: Transaction) -> list[Change | None]:
+        was, now = self.open.get(key), self._clock.now()
+        if was is None or not was.shadow:
+            return []
+        lit = replace(self._lit(was), untold=True)
+        if self.muted(lit) is not None:  # told when the mute ends
+            return [self._keep(decide.quiet(lit), was, transaction, now)]
+        told = decide.unmuted(lit, self.routes(lit), self._voice, now, "in shadow")
+        return [self._keep(told, was, transaction, now)]
+
+    def shadowed(self, incident: Incident) -> bool:
+        """Say whether nobody is to be told of an incident, as things are configured now."""
+        if incident.key.startswith(SHADOW) or self._silent(""):
+            return True
+        if incident.key.startswith(OF_RUNS):  # of live ones: they go on as they were
+            return False
+        return all(map(self._silent, incident.concerns or (incident.pipeline,)))
+
+    def _lit(self, incident: Incident) -> Incident:
+        """Return an incident as told or kept: one that comes to light is new to everybody."""
+        shadow = self.shadowed(incident)
+        return replace(incident, shadow=shadow, routes={} if incident.shadow and not shadow else incident.routes)
+
     def tell_again(self, key: str, transaction: Transaction) -> Change | None:
         """Tell what a mute has held back, or remind of what lasts, if either is due; adds the rows."""
         was, now = self.open.get(key), self._clock.now()
@@ -152,8 +186,10 @@ class Incidents:
         return muting(self.mutes, incident, self._clock.now())
 
     def routes(self, incident: Incident) -> list[RouteIn]:
-        """Return whom to tell of an incident, as it is configured now."""
-        names = incident.concerns or (incident.pipeline,)
+        """Return whom to tell of an incident, as it is configured now: not those of pipelines in shadow, if others."""
+        names: Sequence[str] = incident.concerns or (incident.pipeline,)
+        if not incident.shadow and incident.concerns:
+            names = [name for name in names if not self._silent(name)]
         return [route for name in names for route in self._routes(name)]
 
     def covered(self, key: str, until: datetime) -> list[Told]:
@@ -164,7 +200,7 @@ class Incidents:
 
     def committed(self, changes: Sequence[Change | None], *, guarded: Sequence[str]) -> None:
         """Put what has been committed in place of what was known; ``guarded``: the keys given to `guard`."""
-        names = {key.removeprefix(PIPELINE) for key in guarded if key.startswith(PIPELINE)}
+        names = {name for key in guarded if (name := pipeline_of(key))}
         if names:
             self._turns = {name: turn + (name in names) for name, turn in self._turns.items()}
         for change in changes:
@@ -181,7 +217,7 @@ class Incidents:
         new = change.incident
         kind = "resolved" if new.resolved_at else "opened" if was is None else "updated"
         text = new.resolution if new.resolved_at else decide.head(new).title
-        held = ", told to nobody: it is muted" if new.untold else ""
+        held = ", told to nobody: in shadow" if new.shadow else ", told to nobody: it is muted" if new.untold else ""
         transaction.add(
             incident_kept(new, was.version if was else None),
             happened(now, f"incident_{kind}", pipeline=new.pipeline, run=run, text=f"{new.id}: {text}{held}"),
@@ -231,7 +267,7 @@ class Incidents:
         for post in change.posts:
             if post.part is Part.ROOT and post.due <= now:
                 ops.append(Op(tx.OUTBOX_SUPERSEDED, {"incident": change.incident.id, "route": post.route.id}))
-            ops.append(posted(self._ids.make(now), change.incident.id, post, now))
+            ops.append(posted(self._ids.make(now), change.incident.id, post, now, shadow=change.incident.shadow))
         return ops
 
 
@@ -239,8 +275,8 @@ def _held(connection: sa.Connection) -> tuple[list[Incident], dict[str, int], li
     return queries.open_incidents(connection), queries.turns(connection), muted.in_force(connection)
 
 
-def posted(message_id: str, incident: str, post: Post, now: datetime) -> Op:
-    """Put one message into the outbox."""
+def posted(message_id: str, incident: str, post: Post, now: datetime, *, shadow: bool = False) -> Op:
+    """Put one message into the outbox; one in ``shadow`` is kept there to be shown, and is never sent."""
     return Op(
         tx.OUTBOX,
         {
@@ -252,7 +288,7 @@ def posted(message_id: str, incident: str, post: Post, now: datetime) -> Op:
             "part": post.part.value,
             "options": dump(post.route.options),
             "message": dump(post.message),
-            "state": "pending",
+            "state": "shadow" if shadow else "pending",
             "due": micros(post.due),
             "attempts": 0,
             "doubt": 0,

@@ -11,7 +11,7 @@ from stackhub.contract import Operation, Speaks, StartIs
 from stackhub.decide.ends import Rule
 from stackhub.decide.routes import RouteIn, route_id
 from stackhub.engine.incidents import FALLBACK
-from stackhub.model.pipeline import Pipeline, Route
+from stackhub.model.pipeline import Mode, Pipeline, Route
 from stackhub.store.queries import Known
 
 UNKNOWN: Final = Rule(start_is=StartIs.BLIND, settle=timedelta(minutes=2), cancellable=False)
@@ -57,13 +57,21 @@ class InForce:
         known = self.known.get(name)
         return known if known is not None and not known.retired else None
 
-    def downstream(self, name: str) -> list[Pipeline]:
-        """Return the pipelines that start when this one has succeeded."""
+    def downstream(self, name: str, mode: Mode) -> list[Pipeline]:
+        """Return the pipelines that start when a run of this one has succeeded: live ones after a live run alone."""
         return [
             known.pipeline
             for known in self.known.values()
-            if not known.retired and known.paused_at is None and name in known.pipeline.after
+            if not known.retired
+            and known.paused_at is None
+            and name in known.pipeline.after
+            and (mode is Mode.LIVE or known.pipeline.mode is Mode.SHADOW)
         ]
+
+    def silent(self, name: str) -> bool:
+        """Say whether a pipeline is in shadow, the whole hub when ``name`` is "": nobody is told anything of it."""
+        known = self.known.get(name)
+        return self.configuration.hub.mode is Mode.SHADOW or (known is not None and known.pipeline.mode is Mode.SHADOW)
 
     def routes(self, pipeline: str) -> list[RouteIn]:
         """Return whom to tell of a pipeline; of the hub and its accounts when ``pipeline`` is ""."""

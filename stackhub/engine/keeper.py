@@ -33,7 +33,8 @@ from stackhub.engine.owed import Owing
 from stackhub.engine.tenure import Tenure
 from stackhub.errors import LostLane, StaleRun
 from stackhub.model.backfill import backfill_of
-from stackhub.model.pipeline import Pipeline, Told
+from stackhub.model.incident import key_of
+from stackhub.model.pipeline import Mode, Pipeline, Told
 from stackhub.model.run import OpenRun, Run, RunState, Trigger
 from stackhub.model.step import StepState
 from stackhub.store.backfills import part_ended
@@ -53,7 +54,8 @@ class Surroundings:
     tenure: Tenure
     hosts: Hosts
     durations: Durations
-    downstream: Callable[[str], Sequence[Pipeline]]  # pipelines that start when this one has succeeded
+    downstream: Callable[[str, Mode], Sequence[Pipeline]]  # pipelines that start when a run of this one has succeeded
+    silent: Callable[[str], bool]  # whether a pipeline is in shadow now
     rules: Callable[[Pipeline], Mapping[str, Rule]]
     following: Callable[[str], datetime | None]  # when a pipeline's next run is due
     ring: Callable[[], None]  # wakes the outboxes
@@ -165,8 +167,9 @@ class RunKeeper:
             for m in decision.moments
         ]
         for step, landing in decision.landings:
-            ops.append(landed(step.instance, landing, run.id, now))
-            if not backfill_of(run):  # else it would keep the next run of the pipeline from what it waits for
+            ours = run.id if run.mode is Mode.LIVE else None
+            ops.append(landed(step.instance, landing, ours, now))
+            if self._takes(run):
                 ops.append(consumed(run.pipeline, step, landing))
                 ops.append(own(run.pipeline, step.instance, landing, run.id))
         ops += node_rows(before, told)
@@ -175,6 +178,14 @@ class RunKeeper:
         if decision.ended and backfill_of(run):
             ops.append(part_ended(backfill_of(run), int(run.origin["part"]), ended_as(run.state), run.id))
         return ops
+
+    def _takes(self, run: Run) -> bool:
+        """Say whether what a run has brought in is no news to its pipeline any more.
+
+        That of a backfill would keep the next run from what it waits for, and so would that of a run in shadow whose
+        pipeline is live by now.
+        """
+        return not backfill_of(run) and (run.mode is Mode.LIVE or self._around.silent(run.pipeline))
 
     def _consequence(
         self, key: str, before: OpenRun, decision: Decision, transaction: Transaction, about: About
@@ -218,7 +229,7 @@ class RunKeeper:
         run = decision.open.run
         if not decision.ended or run.state is not RunState.SUCCEEDED or create.is_part(run) or backfill_of(run):
             return []
-        return self._around.downstream(run.pipeline)
+        return self._around.downstream(run.pipeline, run.mode)
 
     def _downstream(self, pipeline: Pipeline, ended: OpenRun, transaction: Transaction) -> OpenRun:
         made, ops = self._births.new(
@@ -236,7 +247,7 @@ class RunKeeper:
 
 def incident_key(run: Run) -> str:
     """Name the incident that is about a run: its pipeline's, or its backfill's."""
-    return f"backfill:{backfill_of(run)}" if backfill_of(run) else f"pipeline:{run.pipeline}"
+    return f"backfill:{backfill_of(run)}" if backfill_of(run) else key_of(run.pipeline, run.mode)
 
 
 def node_rows(before: OpenRun, told: Sequence[Item]) -> list[Op]:

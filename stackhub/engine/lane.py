@@ -232,13 +232,18 @@ class Lane:
         return wakes
 
     def _going(self, steps: Sequence[Step]) -> list[Step]:
-        return [step for step in steps if step.state in AT_WORK or step.key in self.busy]
+        return [step for step in steps if self._at_work(step) and not self.board.shadows(step)]
+
+    def _at_work(self, step: Step) -> bool:
+        return step.state in AT_WORK or step.key in self.busy
 
     def _may_start(self, step: Step, going: Sequence[Step]) -> bool:
         """Say whether there is room for one more job beside those that are going, and claim it."""
         open_run = self.board.get(step.run)
         if open_run is None:
             return False
+        if self.board.shadows(step):
+            return True
         if self.max_active is not None and len(going) >= self.max_active:
             return False
         if self.limits.alone and any(self._collides(step, other) for other in going):

@@ -22,13 +22,14 @@ from stackhub.decide.step import Heard
 from stackhub.engine.bell import Bell
 from stackhub.engine.births import Births
 from stackhub.engine.board import Board, Item
-from stackhub.engine.incidents import PIPELINE, Incidents
+from stackhub.engine.incidents import Incidents
 from stackhub.engine.inference import Inference
 from stackhub.engine.inforce import InForce
 from stackhub.engine.tenure import Tenure
 from stackhub.errors import LostLane, StaleRun
-from stackhub.model.backfill import backfill_of
-from stackhub.model.pipeline import Pipeline
+from stackhub.model.backfill import backfill_of, rivals
+from stackhub.model.incident import PIPELINE
+from stackhub.model.pipeline import Mode, Pipeline
 from stackhub.model.run import OpenRun, Trigger
 from stackhub.store import debts, queries
 from stackhub.store.lanes import TIME
@@ -76,6 +77,8 @@ class Owing:
     async def after(self, before: OpenRun, decision: Decision, told: Sequence[Item]) -> list[Debt]:
         """Return the debts that a decision changes, as they will be; for `rows`, and `committed` afterwards."""
         if backfill_of(before.run):  # what it builds is of another time, and its interval is done or is not
+            return []
+        if before.run.mode is Mode.SHADOW:  # it builds nothing, so it leaves nothing and pays nothing
             return []
         touched = [step for step in decision.changed if step.without or step.ended_at is not None]
         pipeline = before.run.pipeline
@@ -189,10 +192,12 @@ class Owing:
         known = self.in_force.active(name)
         if known is None or known.paused_at is not None or not owed.payable(self.of(name)):
             return
+        if known.pipeline.mode is Mode.SHADOW:  # what is owed from before stays so until it is live again
+            return
         key = f"{PIPELINE}{name}"
         async with self.births.turn(name), self.incidents.holding(key):
             nodes = owed.payable(self.of(name))
-            if any(not backfill_of(other.run) for other in self.board.runs(name)) or not nodes:
+            if rivals(self.board.runs(name), Mode.LIVE) or not nodes:
                 return
             mine = owed.covered(self.of(name), nodes)
             whole = len(mine) == len(self.of(name))

@@ -16,7 +16,8 @@ from stackhub.engine.incidents import Incidents
 from stackhub.engine.inforce import InForce
 from stackhub.engine.tenure import Tenure
 from stackhub.engine.triggers import Beginning
-from stackhub.model.backfill import backfill_of
+from stackhub.model.backfill import rivals
+from stackhub.model.incident import key_of
 from stackhub.model.pipeline import Pipeline
 from stackhub.model.run import OpenRun, Trigger
 from stackhub.store import watermarks
@@ -70,8 +71,7 @@ class Required:
         await self.beginning.kept(Transaction(lanes=self.tenure.under(TIME)).add(*ops))
 
     async def _begin(self, pipeline: Pipeline, one: Waiting, marks: Sequence[Mark], why: str) -> None:
-        going = [found.run for found in self.board.runs(pipeline.name) if not backfill_of(found.run)]
-        met = clash(pipeline.overlap, going)
+        met = clash(pipeline.overlap, rivals(self.board.runs(pipeline.name), pipeline.mode))
         if met.meeting is Meeting.SKIP:
             await self._commit(one.decided("skip", met.reason))
             return
@@ -112,7 +112,7 @@ class Required:
             covers=one.interval.end,
             contact=self.contact,
         )
-        key = f"pipeline:{pipeline.name}"
+        key = key_of(pipeline.name, pipeline.mode)
 
         async with self.incidents.holding(key):
             line = happened(now, "late", pipeline=pipeline.name, text=facet.title)

@@ -19,9 +19,9 @@ from stackhub.engine.board import Board
 from stackhub.engine.inforce import InForce
 from stackhub.engine.tenure import Tenure
 from stackhub.errors import LostLane, StaleRun
-from stackhub.model.backfill import backfill_of
+from stackhub.model.backfill import rivals
 from stackhub.model.pipeline import Overlap, Pipeline
-from stackhub.model.run import OpenRun, Run, Trigger
+from stackhub.model.run import OpenRun, Trigger
 from stackhub.store import configure
 from stackhub.store import transaction as tx
 from stackhub.store.configure import Scheduled, runs_next
@@ -156,7 +156,7 @@ class Scheduler:
     async def recover(self) -> None:
         """Ask those runs to end that were to give way, where the hub died before it had asked them."""
         for known in self._in_force.known.values():
-            going = _own(self._board.runs(known.pipeline.name))
+            going = rivals(self._board.runs(known.pipeline.name), known.pipeline.mode)
             if known.pipeline.overlap is not Overlap.CANCEL or known.retired or len(going) <= 1:
                 continue
             last = max((run.id for run in going if run.trigger is Trigger.SCHEDULE), default="")
@@ -184,7 +184,7 @@ class Scheduler:
     ) -> None:
         verdict, reason, run_id = due.verdict, due.reason, None
         if verdict is Verdict.RUN:
-            going = _own([*self._board.runs(pipeline.name), *born])
+            going = rivals([*self._board.runs(pipeline.name), *born], pipeline.mode)
             if scheduled.schedule.require:
                 self._wait(due, scheduled, pipeline, transaction)
                 return
@@ -235,8 +235,3 @@ def _row(
             "until": maybe_micros(until),
         },
     )
-
-
-def _own(runs: Sequence[OpenRun]) -> list[Run]:
-    """Return the runs that a tick may meet: those of backfills are in nobody's way."""
-    return [open_run.run for open_run in runs if not backfill_of(open_run.run)]

@@ -61,8 +61,8 @@ class Beginning:
             LostLane: ``under``, the lane of whoever has looked, is another hub's now.
         """
         if "interval" not in more:
-            last = await self.store.read(partial(queries.last_run, pipeline=pipeline.name))
-            more["last_end"] = last.interval.end if last else None
+            stood_for = partial(queries.stood_for, pipeline=pipeline.name, mode=pipeline.mode)
+            more["last_end"] = await self.store.read(stood_for)
         async with self.births.turn(pipeline.name):
             made, ops = self.births.new(
                 pipeline, self.in_force.rules(pipeline), trigger, reason=reason, behind=self.births.waits, **more
@@ -82,11 +82,13 @@ class Beginning:
         return True
 
     def ready(self, going: Mapping[str, Sequence[Run]]) -> list[Pipeline]:
-        """Return the pipelines whose triggers may begin a run now: not paused, and none is going."""
+        """Return the pipelines whose triggers may begin a run now: not paused, and none of its mode is going."""
         return [
             known.pipeline
             for name, known in self.in_force.known.items()
-            if not known.retired and known.paused_at is None and not going.get(name)
+            if not known.retired
+            and known.paused_at is None
+            and not any(run.mode is known.pipeline.mode for run in going.get(name, ()))
         ]
 
 

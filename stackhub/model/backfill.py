@@ -5,13 +5,14 @@ running ──▶ succeeded            every interval is done
    └──▶ cancelling ──▶ cancelled ──▶ running
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from stackhub.model.run import Interval, Run
+from stackhub.model.pipeline import Mode
+from stackhub.model.run import Interval, OpenRun, Run
 
 
 class BackfillState(StrEnum):
@@ -71,6 +72,14 @@ class Part:
     interval: Interval
     state: PartState = PartState.WAITING
     run: str = ""  # the newest run for it
+
+
+def rivals(runs: Iterable[OpenRun], mode: Mode) -> list[Run]:
+    """Return those of a pipeline's open runs that a new one of this mode may have to give way to.
+
+    Those of backfills are in nobody's way. Neither do live runs and runs in shadow see each other.
+    """
+    return [one.run for one in runs if one.run.mode is mode and not backfill_of(one.run)]
 
 
 def backfill_of(run: Run) -> str:

@@ -2,17 +2,30 @@
 
     open ──▶ resolved        facets come and go while it is open; the last one to end resolves it
 
-At most one is open for a key. Keys: ``pipeline:<name>``, ``instance:<name>``, ``connection:<instance>/<id>``, ``hub``,
-``hub:<route>``.
+At most one is open for a key. Keys: ``pipeline:<name>``, ``shadow:<name>`` of its runs in shadow, ``instance:<name>``,
+``connection:<instance>/<id>``, ``hub``, ``hub:<route>``.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from stackhub.model.pipeline import Told
+from stackhub.model.pipeline import Mode, Told
 from stackhub.model.words import Severity
+
+PIPELINE: Final = "pipeline:"  # how the key of a pipeline's incident begins
+SHADOW: Final = "shadow:"  # and of what its runs in shadow have met: what is wrong with one says nothing of the other
+
+
+def key_of(pipeline: str, mode: Mode) -> str:
+    """Name the incident of a pipeline's runs."""
+    return f"{SHADOW if mode is Mode.SHADOW else PIPELINE}{pipeline}"
+
+
+def pipeline_of(key: str) -> str:
+    """Return the pipeline whose runs an incident's key is about; "" for any other."""
+    return next((key.removeprefix(kind) for kind in (PIPELINE, SHADOW) if key.startswith(kind)), "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +74,7 @@ class Incident:
     resolution: str = ""
     version: int = 0
     seq: int = 0  # of the last message written for it
+    shadow: bool = False  # nobody is told; what would be is kept
     untold: bool = False  # it has changed while it was muted, and its routes have not heard
     facets: Mapping[Told, Facet] = field(default_factory=dict)  # those that last
     routes: Mapping[str, Knows] = field(default_factory=dict)  # by route id, those that know of it

@@ -23,7 +23,7 @@ from stackhub.decide.schedule import following
 from stackhub.engine.engine import Engine, attend
 from stackhub.errors import Refused
 from stackhub.model.ids import Ids
-from stackhub.model.pipeline import Pipeline
+from stackhub.model.pipeline import Mode, Pipeline
 from stackhub.model.run import OpenRun
 from stackhub.sandbox.cast import Part, direct, furnish
 from stackhub.sandbox.mount import open_stage
@@ -59,6 +59,7 @@ def rehearse(
     Raises:
         Refused: there is no such pipeline, or no such task of it as the script speaks of.
     """
+    configuration = _live(configuration)
     whole = configuration.pipelines.get(pipeline)
     if whole is None:
         raise Refused(f"no pipeline {pipeline!r}; there are: {', '.join(configuration.pipelines) or 'none'}")
@@ -137,6 +138,13 @@ def _over(connection: sa.Connection) -> bool:
         sa.select(t.outbox.c.id).where(t.outbox.c.state == "pending"),
     )
     return not any(connection.execute(query.limit(1)).first() for query in left)
+
+
+def _live(configuration: Configuration) -> Configuration:
+    """Return a configuration with nothing in shadow: what is rehearsed is what a live run would do."""
+    hub = configuration.hub.model_copy(update={"mode": Mode.LIVE})
+    pipelines = {name: replace(one, mode=Mode.LIVE) for name, one in configuration.pipelines.items()}
+    return replace(configuration, hub=hub, pipelines=pipelines)
 
 
 def _only(configuration: Configuration, pipeline: str) -> Configuration:

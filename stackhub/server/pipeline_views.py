@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from stackhub.model.codec import plain
-from stackhub.model.pipeline import Pipeline, Schedule, Sla, Task
+from stackhub.model.pipeline import Mode, Pipeline, Schedule, Sla, Task
 from stackhub.model.run import Run
 from stackhub.server.views import View, moment, run_view, seconds
 from stackhub.store.configure import Scheduled
@@ -20,6 +20,7 @@ def pipeline_view(
         "pipeline": pipeline.name,
         "description": pipeline.description,
         "owner": pipeline.owner,
+        "mode": pipeline.mode.value,
         "retired": known.retired,
         "paused": known.paused_at is not None,
         "paused_at": moment(known.paused_at),
@@ -47,6 +48,7 @@ def next_view(scheduled: Scheduled, known: Known | None, forecast: View | None =
         "pipeline": scheduled.pipeline,
         "at": moment(scheduled.next_at),
         "schedule": _schedule(scheduled.schedule),
+        "mode": (known.pipeline.mode if known else Mode.LIVE).value,
         "paused": known is not None and known.paused_at is not None,
         "paused_reason": known.paused_reason if known else "",
         "forecast": forecast,

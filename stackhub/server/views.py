@@ -41,6 +41,7 @@ def run_view(run: Run, now: datetime | None = None) -> View:
         "pipeline": run.pipeline,
         "state": run.state.value,
         "trigger": run.trigger.value,
+        "mode": run.mode.value,
         "interval": {"start": moment(run.interval.start), "end": moment(run.interval.end)},
         "created_at": moment(run.created_at),
         "started_at": moment(run.started_at),
@@ -101,7 +102,7 @@ def step_view(step: Step, open_run: OpenRun, *, nodes: Sequence[Node] = (), usua
     needs = [need.task for need in task.needs]
     return {
         "task": step.task,
-        "uses": f"{task.connector}.{task.operation}",
+        "uses": f"{task.connector}.{task.stands_for or task.operation}",
         "instance": step.instance,
         "state": step.state.value,
         "attempt": step.attempt,
@@ -182,7 +183,10 @@ def history(events: Sequence[Line], task: str) -> str:
 
 
 def incident_view(incident: Incident) -> View:
-    """Show an incident; the facets of a resolved one are those it ended with."""
+    """Show an incident; the facets of a resolved one are those it ended with.
+
+    Nobody has heard of one in ``shadow``: ``told`` says who would have.
+    """
     return {
         "id": incident.id,
         "key": incident.key,
@@ -194,6 +198,7 @@ def incident_view(incident: Incident) -> View:
         "resolved_at": moment(incident.resolved_at),
         "resolution": incident.resolution,
         "untold": incident.untold,
+        "shadow": incident.shadow,
         "owners": sorted({owner for facet in incident.facets.values() for owner in facet.owners}),
         "concerns": list(incident.concerns),
         "runs": list(incident.runs),
@@ -232,7 +237,7 @@ def connection_view(
 
 
 def message_view(posted: Posted) -> View:
-    """Show a message of the outbox: pending, sent, superseded by a newer one, or undeliverable."""
+    """Show a message of the outbox: pending, sent, superseded by a newer one, undeliverable, or not sent: shadow."""
     message = posted.message
     return {
         "id": posted.id,

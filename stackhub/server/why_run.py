@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from stackhub.decide.facets import listed
+from stackhub.model.pipeline import Mode
 from stackhub.model.run import OpenRun, Run, RunState
 from stackhub.model.step import TERMINAL, StepState
 from stackhub.server.why_step import now_of, queued
@@ -52,6 +53,8 @@ def origin(open_run: OpenRun) -> list[str]:
     """Say why a run was made."""
     run = open_run.run
     said = [f"it was made because: {run.reason}" if run.reason else f"it was made by {run.trigger.value}"]
+    if run.mode is Mode.SHADOW:
+        said.append("it is in shadow: it goes by what lands, starts nothing and tells nobody")
     if run.retry_of:
         carried = [step.task for step in open_run.steps.values() if step.carried]
         over = f", with what was done there: {listed(carried)}" if carried else ", from the start"

@@ -13,6 +13,7 @@ from stackhub.lineage import Graph
 from stackhub.model.incident import Incident
 from stackhub.model.mute import Mute
 from stackhub.model.node import DONE, Node, NodeState
+from stackhub.model.pipeline import Mode
 from stackhub.model.run import OpenRun
 from stackhub.model.step import OPEN, Step
 from stackhub.server.why_run import origin
@@ -158,6 +159,8 @@ def of_pipeline(facts: PipelineFacts) -> list[str]:
     """Say why a pipeline does not run now: paused, waiting for data, ticks left out; and what it owes."""
     known = facts.known
     said = ["it is not configured any more"] if known.retired else []
+    if known.pipeline.mode is Mode.SHADOW and not known.retired:
+        said.append("it is in shadow: its runs go by what lands, start nothing and tell nobody")
     if known.paused_at is not None:
         said.append(f"it is paused since {stamp(known.paused_at)}: {known.paused_reason or 'no reason was given'}")
     said += [_tick(tick, of="the ") for tick in facts.ticks]

@@ -12,13 +12,14 @@ from stackhub.errors import StoreUnusable
 from stackhub.model.codec import load
 from stackhub.model.incident import Incident
 from stackhub.model.node import Node
-from stackhub.model.pipeline import Pipeline
+from stackhub.model.pipeline import Mode, Pipeline
 from stackhub.model.run import OpenRun, Run
 from stackhub.model.step import Step
 from stackhub.store import tables as t
 from stackhub.store.tables import instant, maybe_instant, micros
 
 OPEN_RUN = sa.text("run.state IN ('queued', 'running')")
+LIVE = ~t.run.c.data.contains('"mode":"shadow"', autoescape=True)  # text of a person's has its quotes escaped
 MANY = 400  # parameters in one IN list
 
 # Made once, since hubs ask these at every look: making such a query anew takes longer than the database does to answer.
@@ -173,6 +174,18 @@ def last_run(connection: sa.Connection, pipeline: str) -> Run | None:
     return found[0] if found else None
 
 
+def stood_for(connection: sa.Connection, pipeline: str, mode: Mode) -> datetime | None:
+    """Return the end of the data that a pipeline's newest run stands for: where that of its next one begins.
+
+    What runs in shadow stood for, no live run has brought in: they count for the first live one alone.
+    """
+    query = sa.select(t.run.c.data).where(t.run.c.pipeline == pipeline, t.run.c.backfill == "")
+    query = query.order_by(t.run.c.id.desc()).limit(1)
+    live = query.where(LIVE) if mode is Mode.LIVE else query
+    data = connection.scalar(live) or connection.scalar(query)
+    return load(Run, data).interval.end if data else None
+
+
 def open_incidents(connection: sa.Connection) -> list[Incident]:
     """Return every incident that is open."""
     return [load(Incident, row.data) for row in connection.execute(_OPEN_INCIDENTS)]
@@ -240,7 +253,7 @@ def usual(connection: sa.Connection, pipeline: str, last: int = 10) -> dict[str,
     """Return the median seconds each task took in the last good runs, by task."""
     good = (
         sa.select(t.run.c.id)
-        .where(t.run.c.pipeline == pipeline, t.run.c.state == "succeeded", t.run.c.backfill == "")
+        .where(t.run.c.pipeline == pipeline, t.run.c.state == "succeeded", t.run.c.backfill == "", LIVE)
         .order_by(t.run.c.id.desc())
         .limit(last)
     )

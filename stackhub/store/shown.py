@@ -24,7 +24,7 @@ class Posted:
     instance: str
     part: str
     message: Message
-    state: str  # "pending", "sent", "superseded", "undeliverable"
+    state: str  # "pending", "sent", "superseded", "undeliverable", "shadow": never to be sent
     due: datetime
     attempts: int
     doubt: bool

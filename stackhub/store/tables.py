@@ -133,6 +133,7 @@ deadline = sa.Table(
     _text("text"),
     _text("state"),
     _time("covers", null=True),
+    _count("shadow"),
 )
 deadline_open = _partial("deadline_open", deadline.c.at, where="state = 'open'")
 run = sa.Table(

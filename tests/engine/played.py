@@ -37,19 +37,26 @@ class PlayedJobs:
     async def prepare(self, job):
         self.account.spy(job)
         return await self.account.call(
-            "prepare", subject(job.options), lambda: {"last": len(self.account.jobs), **self._here()}
+            "prepare", subject(job.options), lambda: {"last": len(self.account.jobs), **self._mark(job), **self._here()}
         )
 
     def _here(self):
         return {"host": host_id(self.context.state)} if self.account.hosted else {}
 
+    def _mark(self, job):
+        return {"mark": f"{self.account.world.tally:06}"} if job.operation == "wait" else {}
+
     async def start(self, job, baseline, key):
+        if job.operation == "wait":  # there is nothing to start: no call is made
+            return self._waits(job, baseline)
         return await self.account.call("start", subject(job.options), lambda: self._begin(job, key))
+
+    def _waits(self, job, baseline):
+        what = subject(job.options)
+        return {"waits": what, "after": job.consumed.get(what) or baseline["mark"], "joined": True}
 
     def _begin(self, job, key):
         account, what = self.account, subject(job.options)
-        if job.operation == "wait":
-            return {"waits": what, "after": job.consumed.get(what) or f"{self.account.world.tally:06}", "joined": True}
         match self.operations[job.operation].start_is:
             case StartIs.JOINABLE:
                 same = next((one for one in account.running() if one.what == what), None)
@@ -95,6 +102,9 @@ class PlayedJobs:
         return await self.account.call("connections", "", lambda: list(self.account.holds.values()))
 
     async def find(self, job, baseline, key):
+        if job.operation == "wait":
+            return Found(handle=self._waits(job, baseline))
+
         def look():
             match self.operations[job.operation].start_is:
                 case StartIs.JOINABLE:

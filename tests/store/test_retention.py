@@ -54,7 +54,7 @@ async def put_run(store, run_id, ended, *, shop=None, retry_of=""):
 
 
 def deadline(name, at, state, run=None):
-    row = {"pipeline": "shop", "run": run, "kind": "finish_by", "text": "", "covers": None}
+    row = {"pipeline": "shop", "run": run, "kind": "finish_by", "text": "", "covers": None, "shadow": 0}
     return Op(tx.DEADLINE, {"id": name, "at": t.micros(at), "state": state, **row})
 
 

@@ -92,6 +92,7 @@ def upgrade() -> None:  # noqa: PLR0915 - a statement for each table and index
         sa.Column("text", sa.Text, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("covers", sa.BigInteger, nullable=True),
+        sa.Column("shadow", sa.Integer, nullable=False),
     )
     op.create_index("deadline_open", "deadline", ["at"], **_where("state = 'open'"))
     op.create_table(
