@@ -2,13 +2,14 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from stackhub.cli import alerting, doing, looking, setting_up
 from stackhub.cli.declare import CONFIG, app
 
+OWN: Final = frozenset({"replay"})  # commands for which ``--config`` behind them names another directory
 __all__ = ["alerting", "call", "doing", "looking", "setting_up"]
 
 
@@ -23,12 +24,15 @@ def call(argv: Sequence[str] | None) -> int:
 
 
 def hoisted(argv: Sequence[str]) -> list[str]:
-    """Put ``--config DIR`` first, wherever it stands: people write it behind the command as well."""
+    """Put ``--config DIR`` first, wherever it stands: people write it behind the command as well.
+
+    But for the one command that has such an option of its own, and means another directory by it.
+    """
     front: list[str] = []
     rest: list[str] = []
     words = iter(argv)
     for word in words:
-        if word == "--":
+        if word == "--" or (word in OWN and not rest):
             rest += [word, *words]
         elif word == CONFIG:
             front += [word, *([following] if (following := next(words, None)) is not None else [])]

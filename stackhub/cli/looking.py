@@ -4,7 +4,19 @@ from typing import Annotated
 
 import typer
 
-from stackhub.cli.declare import LOOK, AnyPipeline, Context, Json, Pipeline, Run, RunOrStep, command, group, where
+from stackhub.cli.declare import (
+    CONFIG,
+    LOOK,
+    AnyPipeline,
+    Context,
+    Json,
+    Pipeline,
+    Run,
+    RunOrStep,
+    command,
+    group,
+    where,
+)
 
 
 @command("runs --pipeline shop --state failed", LOOK)
@@ -191,3 +203,23 @@ def rehearse(
     from stackhub.cli import rehearsing
 
     return rehearsing.rehearsal(where(context), pipeline, fail, late, speed, as_json=as_json)
+
+
+@command("replay --since 30d --config staging/", LOOK)
+def replay(
+    context: Context,
+    since: Annotated[
+        str, typer.Option("--since", metavar="30d|DATE", help="From then on, as far back as history is kept.")
+    ] = "30d",
+    config: Annotated[
+        str, typer.Option(CONFIG, metavar="DIR", help="Another configuration, to play the same history under.")
+    ] = "",
+    pipeline: Annotated[
+        list[str], typer.Option("--pipeline", "-p", metavar="PIPELINE", help="Sum up this one; may be given again.")
+    ] = [],  # noqa: B006 - typer copies it
+    as_json: Json = False,
+) -> int:
+    """Play recorded history again, also under another configuration: misses, messages, API calls, side by side."""
+    from stackhub.cli import replaying
+
+    return replaying.replayed(where(context), since, config, pipeline, as_json=as_json)

@@ -42,11 +42,12 @@ class Required:
     ring: Callable[[], None]  # wakes the outboxes
     contact: str
 
-    async def look(self) -> None:
-        """Decide what can be decided now."""
+    async def look(self) -> datetime | None:
+        """Decide what can be decided now; return when the next tick will have waited for long enough."""
         if not any(one.require for known in self.in_force.known.values() for one in known.pipeline.schedules):
-            return
+            return None
         waits, marks = await self.store.read(_standing)
+        ahead: list[datetime] = []
         for number, one in enumerate(waits):
             known = self.in_force.active(one.pipeline)
             if known is None or known.paused_at is not None:
@@ -62,10 +63,11 @@ class Required:
                     await self._commit(one.decided("skip", why))
                 case Said.ALERT:
                     await self._alert(known.pipeline, one, mine, why, now)
-                case Said.WAIT if why != one.reason:
-                    await self._commit(one.noted(why, one.until))
                 case Said.WAIT:
-                    pass
+                    ahead += [one.until] if one.until is not None else []
+                    if why != one.reason:
+                        await self._commit(one.noted(why, one.until))
+        return min(ahead, default=None)
 
     async def _commit(self, *ops: Op) -> None:
         await self.beginning.kept(Transaction(lanes=self.tenure.under(TIME)).add(*ops))

@@ -32,7 +32,7 @@ async def run(store: Store, clock: Clock, retention: Callable[[], timedelta]) ->
         gone = await sweep(store, before)
         if gone:
             log.info("forgot what is old", runs=gone, before=before.isoformat())
-        await anyio.sleep(EVERY.total_seconds())
+        await anyio.sleep(clock.between_looks(EVERY.total_seconds()))
 
 
 async def run_jobs(clock: Clock, retention: Callable[[], timedelta], state: Path) -> None:
@@ -41,7 +41,7 @@ async def run_jobs(clock: Clock, retention: Callable[[], timedelta], state: Path
         gone = await _sweep_jobs(clock, state, retention())
         if gone:
             log.info("removed old job directories", count=gone)
-        await anyio.sleep(EVERY.total_seconds())
+        await anyio.sleep(clock.between_looks(EVERY.total_seconds()))
 
 
 async def _sweep_jobs(clock: Clock, state: Path, age: timedelta) -> int:

@@ -7,6 +7,7 @@ says: it is a level, so nothing is lost by that, and what has landed meanwhile i
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
@@ -101,22 +102,29 @@ class Triggers:
     tenure: Tenure
     beginning: Beginning
     clock: Clock
-    sources: list[Callable[[], Awaitable[None]]] = field(default_factory=list)  # what else is looked at in each round
+    sources: list[Callable[[], Awaitable[datetime | None]]] = field(default_factory=list)
+    """What else is looked at in each round; each says when it must be looked at again, if it knows."""
     bell: Bell = field(default_factory=Bell)
 
     async def run(self) -> None:
         """Begin runs as data comes in, until cancelled."""
         while True:
+            again: Sequence[datetime] = ()
             try:
-                await self.look()
+                again = await self.look()
             except LostLane:
                 self.tenure.drop(TIME)
-            await self.bell.wait(self.clock.between_looks(LOOK))
+            now = self.clock.now()
+            waits = [(at - now).total_seconds() for at in again]
+            await self.bell.wait(max(0.0, min([*waits, self.clock.between_looks(LOOK)])))
 
-    async def look(self) -> None:
-        """Begin whatever is to begin now."""
-        for source in self.sources:
-            await source()
+    async def look(self) -> list[datetime]:
+        """Begin whatever is to begin now; return when it is known that something falls due."""
+        again = [at for source in self.sources if (at := await source()) is not None]
+        await self._look_at_marks()
+        return again
+
+    async def _look_at_marks(self) -> None:
         watching = [
             known.pipeline for known in self.in_force.known.values() if not known.retired and known.pipeline.landed
         ]

@@ -111,6 +111,11 @@ def run_ids(connection: sa.Connection, beginning: str) -> list[str]:
     return list(connection.scalars(sa.select(t.run.c.id).where(where).order_by(t.run.c.id.desc()).limit(10)))
 
 
+def whole_runs(connection: sa.Connection, ids: Sequence[str]) -> list[OpenRun]:
+    """Return these runs with their steps, ended or not."""
+    return [found for part in _parts(ids) for found in _whole(connection, sa.select(t.run).where(t.run.c.id.in_(part)))]
+
+
 def _whole(connection: sa.Connection, query: sa.Select[Any], asked: Mapping[str, str] | None = None) -> list[OpenRun]:
     rows = connection.execute(query, asked).all()
     ids = [row.id for row in rows]

@@ -1,0 +1,145 @@
+"""History played again: as it was it ends as it did, and under another configuration as can be said by hand."""
+
+import os
+import shutil
+import socket
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import pytest
+from sandbox.living import live
+
+from stackhub.cli.where import Where
+from stackhub.contract import Outcome
+from stackhub.contract.sandbox import Ends, Turn
+from stackhub.sandbox.understudy import Act
+from stackhub.store import queries
+
+ENV = {
+    "fivetran": "FIVETRAN_API_KEY=key-of-ours\nFIVETRAN_API_SECRET=secret-of-ours\n",
+    "slack": "SLACK_BOT_TOKEN=xoxb-of-ours\nSLACK_CHANNEL=#data\n",
+}
+LOADED = """
+pipeline: loaded
+schedule: {cron: "0 6 * * *"}
+sla: {finish_by: "06:20"}
+defaults: {retries: {attempts: 2, wait: 1m}}
+tasks:
+  crm:   {uses: fivetran.sync, with: {connection: salesforce}}
+  marts: {uses: shell.run, with: {command: "touch ran.txt"}, needs: [crm]}
+alerts: [{to: slack, channel: "#data"}]
+"""
+NEWS = """
+pipeline: news
+triggers: [{landed: ["fivetran:ads"]}]
+tasks: {build: {uses: shell.run, with: {command: "touch ran.txt"}}}
+"""
+AFTER = """
+pipeline: after
+triggers: [{pipeline: loaded}]
+tasks: {told: {uses: shell.run, with: {command: "touch ran.txt"}}}
+"""
+DAYS = 5
+TOOK = {0: 120, 1: 60, 2: 60, 3: 1500, 4: 600}  # seconds of marts, by day; on day 2 it fails
+BROKEN = 2
+
+
+def write(directory, **changes):
+    texts = {"loaded": LOADED, "news": NEWS, "after": AFTER, **changes}
+    (directory / "pipelines").mkdir(parents=True, exist_ok=True)
+    for path in (directory / "pipelines").iterdir():
+        path.unlink()
+    for name, text in texts.items():
+        (directory / "pipelines" / f"{name}.yaml").write_text(text)
+    (directory / "stackhub.env").write_text("STACKHUB_CATALOG_EVERY=30m\nSTACKHUB_WATCH=0s\n")
+    for name, text in ENV.items():
+        (directory / f"{name}.env").write_text(text)
+        (directory / f"{name}.env").chmod(0o600)
+
+
+def night(day):
+    """Midnight, so many days after the history began."""
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=DAYS - day)
+
+
+def says(job, now):
+    day = (now - night(0)).days
+    if job.task != "marts":
+        return Act(seconds=30)
+    failed = day == BROKEN
+    return Act(seconds=TOOK[day], outcome=Outcome.FAILED if failed else Outcome.OK, note="disk full" if failed else "")
+
+
+async def others_sync(stage, engine):
+    stage.vendors["fivetran"].begin("ads")
+
+
+async def the_sync_fails_once(stage, engine):
+    stage.vendors["fivetran"].script("salesforce", Turn(ends=Ends.BADLY, seconds=100, reason="quota"))
+
+
+async def somebody_retries(stage, engine):
+    failed = await engine.store.read(partial(queries.runs, pipeline="loaded", state="failed"))
+    await engine.commands.submit("retry", {"run": failed[0].id}, "ada")
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory):
+    """A directory in which a hub has lived for five days."""
+    place = tmp_path_factory.mktemp("history")
+    write(place)
+    happens = [(night(day) + timedelta(hours=9, minutes=7), others_sync) for day in range(DAYS)]
+    happens += [(night(1), the_sync_fails_once), (night(BROKEN) + timedelta(hours=8), somebody_retries)]
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("STACKHUB_")}
+    live(
+        Where(directory=place, environ=environ).configuration(),
+        environ,
+        since=night(0),
+        until=night(DAYS),
+        says=says,
+        happens=happens,
+        others={"fivetran": ["ads"]},
+    )
+    return place
+
+
+@pytest.fixture
+def lived(directory, history, monkeypatch):
+    """A directory with that history, from which no request may leave."""
+    write(directory)
+    shutil.copytree(history / ".stackhub", directory / ".stackhub")
+
+    def refuse(*_):
+        raise AssertionError("a request would leave this process")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    return directory
+
+
+def test_as_it_was_every_run_ends_and_every_deadline_and_message_is_as_it_was(stackhub, lived):
+    before = {path: path.read_bytes() for path in lived.rglob("*.db")}
+    done = stackhub("replay", "--since", "30d", "--json")
+    assert done.code == 0, done.err
+    was, again = done.json["tellings"]
+    assert was["runs"] == 5 * 3 + 1 - 1  # a retry, and no run behind the one that failed... its retry failed too
+    for same in ("runs", "states", "deadlines", "missed", "at_risk", "messages"):
+        assert was[same] == again[same], same
+    assert done.json["differences"][0]["deadlines"] == done.json["differences"][0]["runs"] == []
+    assert again["jobs"] == {"recorded": again["jobs"]["recorded"]}
+    assert again["not_done_again"] == []
+    assert {path: path.read_bytes() for path in lived.rglob("*.db")} == before
+
+
+def test_under_an_earlier_deadline_those_are_missed_that_took_longer(stackhub, lived, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    write(other, loaded=LOADED.replace("06:20", "06:10"))
+    done = stackhub("replay", "--since", "30d", "--json", "--config", str(other))
+    assert done.code == 0, done.err
+    _, again, under = done.json["tellings"]
+    assert (again["missed"], under["missed"]) == (2, 3)
+    _, changes = done.json["differences"]
+    assert [(one["at"], one["before"], one["after"]) for one in changes["deadlines"]] == [
+        ((night(day) + timedelta(hours=6, minutes=10)).strftime("%Y-%m-%dT%H:%M:%SZ"), "met", "missed") for day in [4]
+    ]
+    assert changes["runs"] == []
