@@ -113,9 +113,10 @@ def _cells(going: Sequence[Going]) -> list[_Cell]:
     jobs = [known[int(at * stride)] for at in range(int(len(known) / stride))]
     weight = len(known) / len(jobs)
     levels = max(POINTS // len(jobs), 4)
+    left = [job.spread.survives(job.elapsed) if job.spread is not None else 0.0 for job in jobs]
     marks = sorted(
-        job.spread.quantile((level + 0.5) / levels, elapsed=job.elapsed) - job.elapsed
-        for job in jobs
+        max(job.spread.lasts(still * (1.0 - (level + 0.5) / levels)), job.elapsed) - job.elapsed
+        for job, still in zip(jobs, left, strict=True)
         if job.spread is not None
         for level in range(levels)
     )
@@ -124,7 +125,7 @@ def _cells(going: Sequence[Going]) -> list[_Cell]:
     for mark in marks:
         if mark - at < 1e-6:  # noqa: PLR2004 - a millionth of a second is no stretch
             continue
-        after = [_conditional(job, mark) for job in jobs]
+        after = [_conditional(job, still, mark) for job, still in zip(jobs, left, strict=True)]
         length, still = mark - at, _any(before, after, weight)
         ends = max(weight * (sum(before) - sum(after)), 0.0)
         cells.append(_Cell(length, still, math.sqrt(ends / (length * still))))
@@ -132,10 +133,10 @@ def _cells(going: Sequence[Going]) -> list[_Cell]:
     return cells
 
 
-def _conditional(job: Going, ahead: float) -> float:
+def _conditional(job: Going, left: float, ahead: float) -> float:
     if job.spread is None:
         return 0.0
-    return job.spread.survives(job.elapsed + ahead) / max(job.spread.survives(job.elapsed), 1e-12)
+    return job.spread.survives(job.elapsed + ahead) / max(left, 1e-12)
 
 
 def _any(before: Sequence[float], after: Sequence[float], weight: float) -> float:

@@ -116,23 +116,26 @@ def _through(
     holds: dict[str, tuple[str, ...]] = {}
     for task in open_tasks:  # in topological order
         before = [need.task for need in task.needs if need.task in ends]
-        starts = tuple(map(max, zip(*(ends[name] for name in before), strict=True))) if before else zero
+        starts, held = _latest(before, ends, holds) if before else (zero, (task.name,) * many)
         ends[task.name] = lasts(task, _parts(task.name, many), starts)
-        holds[task.name] = (
-            tuple(holds[max(before, key=lambda name, at=at: ends[name][at])][at] for at in range(many))  # type: ignore[misc]  # a default binds the loop's value
-            if before
-            else (task.name,) * many
-        )
+        holds[task.name] = held
     unknown = tuple(task.name for task in open_tasks if len(histories.get(task.name, ())) < ENOUGH)
     if not ends:
         return Outlook(now=now, ends=zero, holds=("",) * many, unknown=())
-    last = [max(ends, key=lambda name, at=at: ends[name][at]) for at in range(many)]  # type: ignore[misc]  # as above
-    return Outlook(
-        now=now,
-        ends=tuple(ends[name][at] for at, name in enumerate(last)),
-        holds=tuple(holds[name][at] for at, name in enumerate(last)),
-        unknown=unknown,
-    )
+    last, held = _latest(list(ends), ends, holds)
+    return Outlook(now=now, ends=last, holds=held, unknown=unknown)
+
+
+def _latest(
+    names: Sequence[str], ends: Mapping[str, Draws], holds: Mapping[str, tuple[str, ...]]
+) -> tuple[Draws, tuple[str, ...]]:
+    """Return for each scenario when the last of these tasks ends, and what holds that one up; of equals, the first."""
+    if len(names) == 1:
+        return ends[names[0]], holds[names[0]]
+    rows = list(zip(*(ends[name] for name in names), strict=True))
+    last = tuple(map(max, rows))
+    which = [row.index(end) for row, end in zip(rows, last, strict=True)]
+    return last, tuple(holds[names[one]][at] for at, one in enumerate(which))
 
 
 def _of_step(step: Step, history: Sequence[float], parts: Draws, starts: Draws, now: datetime) -> Draws:

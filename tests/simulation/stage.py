@@ -5,6 +5,7 @@ and ``horn`` is `pagerduty`. What calls do wrong there, HTTP exchanges do wrong 
 """
 
 import random
+import sys
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -21,6 +22,9 @@ from stackhub.contract.sandbox import Fault as Broken
 from stackhub.contract.sandbox import Turn as Scripted
 from stackhub.contract.sandbox import World as Vendors
 from stackhub.sandbox.mount import Stage
+
+# httpx asks for it at every exchange with a fake vendor; where it is not there, the whole path is searched each time.
+sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]  # Python's own mark of what cannot be imported
 
 URL = "http://vendors"
 STANDS_FOR = {"bell": "slack", "horn": "pagerduty"}
