@@ -284,7 +284,7 @@ def _ringer(
         if open_run.pipeline.max_active is not None:  # a place may have become free for a step of any lane
             others = (step for other in board.runs(open_run.run.pipeline) for step in other.steps.values())
             names |= {step.instance for step in others if step.state is StepState.READY}
-        for name in names:
+        for name in sorted(names):  # a set has another order in each process, and so would what follows
             lanes.ring(name)
         if open_run.run.version <= 1:
             deadlines.bell.ring()

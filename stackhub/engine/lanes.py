@@ -209,7 +209,7 @@ class Lanes:
 
     def _back(self, name: str) -> None:
         """Let what could not be started at an account be started now."""
-        for run_id in {step.run for step in self._place.board.steps(name) if step.stalls}:
+        for run_id in sorted({step.run for step in self._place.board.steps(name) if step.stalls}):
             self._group.start_soon(self._tell_back, run_id, name)
 
     async def _tell_back(self, run_id: str, name: str) -> None:
