@@ -231,7 +231,7 @@ async def list_connections(
 @router.get("/outbox", tags=["incidents"])
 async def list_messages(
     engine: TheEngine,
-    state: Annotated[str, Query(pattern=r"^(pending|sent|superseded|undeliverable)?$")] = "",
+    state: Annotated[str, Query(pattern=r"^(pending|sent|superseded|undeliverable|shadow)?$")] = "",
     limit: Limit = 50,
 ) -> list[View]:
     """List messages to people, whatever became of them."""

@@ -112,6 +112,7 @@ class TestRefresh(OnAirbyte):
 
 class TestWait(Waits, WaitContract):
     connector, connection = connector, "source 3"
+    by_post = r"/applications/token$"
 
 
 class TestCatalog(Lists, CatalogContract):
