@@ -21,6 +21,7 @@ import stackhub
 from stackhub.clock import Clock
 from stackhub.engine.engine import Engine
 from stackhub.errors import StoreUnavailable
+from stackhub.model.pipeline import Mode
 from stackhub.model.run import RUN_OPEN, OpenRun
 from stackhub.model.step import OPEN, TERMINAL, Step, StepState
 from stackhub.server.patience import read
@@ -80,8 +81,10 @@ class Metrics:
             self.loop_lag = max(self._clock.since_boot() - before - BEAT, 0.0)
 
     def moved(self, open_run: OpenRun, changed: Sequence[Step]) -> None:
-        """Count what a committed decision changed; the board calls it."""
+        """Count what a committed decision changed; the board calls it. Nobody is to be woken for a run in shadow."""
         run = open_run.run
+        if run.mode is Mode.SHADOW:
+            return
         before = self._seen.get(run.id)
         if before is None:
             self._created[run.pipeline, run.trigger.value] += 1
@@ -152,10 +155,16 @@ class _Once(Collector):
 def _asked(engine: Engine, counts: Counts | None, now: datetime, *, named: bool) -> list[Metric]:
     """Gather what stands, rather than what happened. ``counts`` is None while the store is away."""
     runs: Counter[tuple[str, ...]] = Counter({("", state.value): 0 for state in RUN_OPEN} if not named else {})
-    runs.update((one.run.pipeline, one.run.state.value) for one in engine.board.runs())
+    live = [one.run for one in engine.board.runs() if one.run.mode is Mode.LIVE]
+    runs.update((run.pipeline, run.state.value) for run in live)
     lanes = {name: held.health for name, held in engine.lanes.open.items() if held.lane is not None}
     steps: Counter[tuple[str, ...]] = Counter({("", state.value): 0 for state in OPEN} if not named else {})
-    steps.update((name, step.state.value) for name in lanes for step in engine.board.steps(name))
+    steps.update(
+        (name, step.state.value)
+        for name in lanes
+        for step in engine.board.steps(name)
+        if not engine.board.shadows(step)
+    )
     calls: Values = Counter({(name, how): many for name, health in lanes.items() for how, many in health.heard.items()})
     circuits: Values = Counter({(name,): int(health.circuit.open) for name, health in lanes.items()})
     lags = {(name,): held.outbox.lag.total_seconds() for name, held in engine.lanes.open.items() if held.outbox}
@@ -165,7 +174,9 @@ def _asked(engine: Engine, counts: Counts | None, now: datetime, *, named: bool)
         _plain("stackhub_started_timestamp_seconds", "When this process began", engine.started_at.timestamp()),
         _plain("stackhub_config_revision", "The configuration in force", engine.revision),
         _plain("stackhub_config_refused", "Whether a newer configuration was refused", bool(engine.refused)),
-        _plain("stackhub_incidents", "Incidents that last", len(engine.incidents.open)),
+        _plain(
+            "stackhub_incidents", "Incidents that last", sum(not one.shadow for one in engine.incidents.open.values())
+        ),
         _plain("stackhub_store_available", "Whether the store answers", not engine.store.ailing),
         CounterMetricFamily("stackhub_store_commits", "Transactions committed in groups", engine.store.writer.commits),
         _gauge("stackhub_runs", "Runs that have not ended", ("pipeline", "state"), runs, named=named),

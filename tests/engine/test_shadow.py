@@ -11,6 +11,7 @@ from engine.lives import every_death
 
 from stackhub.contract import ConfigError, Health, Rejected
 from stackhub.errors import Refused
+from stackhub.server.metrics import Metrics
 from stackhub.store import queries
 from stackhub.store import tables as t
 
@@ -244,6 +245,21 @@ async def test_it_teaches_nothing_of_how_long_work_takes(shadow):
         await over(hub)
         assert await rows(hub, t.duration) == []
         assert await hub.store.read(lambda connection: queries.usual(connection, "shop")) == {}
+
+
+async def test_it_is_in_no_number_that_somebody_is_woken_for(shadow):
+    async with shadow.hub() as hub:
+        metrics = Metrics(shadow.clock)
+        hub.engine.board.on_moved.append(metrics.moved)
+        first = await hub.trigger("shop")
+        await waiting(hub, first)
+        going = (await metrics.text(hub.engine, named=True)).decode()
+        await hub.submit("cancel", run=first)
+        await over(hub, fails=True)
+        ended = (await metrics.text(hub.engine, named=True)).decode()
+    assert 'pipeline="shop"' not in going + ended
+    assert "stackhub_steps{" not in going
+    assert "stackhub_incidents 0.0" in ended
 
 
 async def test_its_loads_are_nobodys(shadow):
