@@ -129,8 +129,6 @@ class Work:
     def _check(self, door: Door, values: Mapping[str, Any]) -> dict[str, Any]:
         wanted = self.asked["wanted"]
         [(_, parts)] = self.asked["statements"]
-        if door.kind == "sqlite":
-            door.connection.execute("PRAGMA query_only = ON")
         cursor = door.cursor()
         self._execute(cursor, door, parts, values)
         if cursor.description is None:

@@ -78,7 +78,8 @@ async def test_postgresql_runs_in_one_transaction_and_checks_without_writing(tol
     one = await told(
         away, query="select id, amount, null as x from orders where amount < 0 and id <> :id", params={"id": 7}
     )
-    writes = await told(away, query="delete from orders returning id")
+    shop.execute("create sequence if not exists counted")
+    writes = await told(away, query="select nextval('counted')")
 
     assert (made.outcome, made.note, made.result) == (Outcome.OK, "", {"code": 0, "statements": 5, "rows": 2})
     assert shop.execute("select id, amount, at from kept").fetchall() == [(1, 20, datetime(2026, 3, 1, 7, tzinfo=UTC))]
@@ -87,7 +88,7 @@ async def test_postgresql_runs_in_one_transaction_and_checks_without_writing(tol
     assert shop.execute("select count(*) from orders").fetchone() == (2,)
     assert check.note == "one row of one value is wanted, and here are 2 of 1"
     assert one.note == "1 row, and there should be none\nid | amount | x\n2 | -5.5 | NULL"
-    assert writes.outcome is not Outcome.OK
+    assert "in a read-only transaction" in writes.note
 
 
 @pytest.mark.postgres
