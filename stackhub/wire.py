@@ -29,6 +29,7 @@ import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
 from stackhub.contract import ConfigError, Context, Rejected, Unavailable, Unsure
+from stackhub.contract.text import NO_SECRET
 
 MOST: Final = 32 * 1024 * 1024  # bytes of a body that are read
 QUOTE: Final = 200  # characters of a bad body that are shown
@@ -38,7 +39,6 @@ SLOWEST: Final = 2.0
 RESTING: Final = frozenset({408, 425, 429, 503})  # "later", in the vendors' ways
 UNSETTLED: Final = frozenset({500, 502, 504})  # a send may have had its effect all the same
 LEAVING: Final = ("send_request_headers.started", "send_request_body.started")  # httpcore's names
-SHORTEST: Final = 3  # characters: what is shorter is no secret, and hiding it would make texts unreadable
 LONGEST_REST: Final = timedelta(hours=1)  # no vendor's Retry-After is believed beyond this
 
 
@@ -115,7 +115,7 @@ class Wire:
     def __init__(self, http: httpx.AsyncClient, context: Context, secrets: Collection[str]) -> None:
         self._http = http
         self._context = context
-        self._secrets = sorted((s for s in secrets if len(s) > SHORTEST), key=len, reverse=True)
+        self._secrets = sorted((s for s in secrets if len(s) > NO_SECRET), key=len, reverse=True)
 
     async def get(
         self,

@@ -6,7 +6,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
@@ -14,9 +14,9 @@ from pydantic_settings import SettingsConfigDict
 
 from stackhub.contract import Connector, Context, Limits, Operation, Options, Role, Settings, StartIs
 from stackhub.contract.sandbox import FakeVendor, World
-from stackhub.wire import connect
-from stackhub_fivetran.client import PAGE, Account
-from stackhub_fivetran.instance import Fivetran
+
+if TYPE_CHECKING:  # what speaks HTTP is imported when an account is opened: `check` and `plan` open none
+    from stackhub_fivetran.instance import Fivetran
 
 SHOWN: Final = timedelta(seconds=10)  # a sync that was asked for shows by then
 Name = Annotated[str, Field(min_length=1, description="the connection's name (its schema) or its id")]
@@ -89,6 +89,8 @@ class _Connector:
 
     def limits(self, settings: FivetranSettings) -> Limits:
         """An account bears 20,000 requests an hour (https://fivetran.com/docs/rest-api/rate-limiting, read 2026-11)."""
+        from stackhub_fivetran.client import PAGE
+
         del settings
         return Limits(
             rate=5.0,
@@ -100,8 +102,12 @@ class _Connector:
         )
 
     @asynccontextmanager
-    async def open(self, settings: FivetranSettings, context: Context) -> AsyncIterator[Fivetran]:
+    async def open(self, settings: FivetranSettings, context: Context) -> "AsyncIterator[Fivetran]":
         """Open an account."""
+        from stackhub.wire import connect
+        from stackhub_fivetran.client import Account
+        from stackhub_fivetran.instance import Fivetran
+
         key, secret = settings.api_key.get_secret_value(), settings.api_secret.get_secret_value()
         hook = settings.webhook_secret.get_secret_value() if settings.webhook_secret else ""
         async with connect(context, url=settings.api_url, auth=(key, secret), secrets=(key, secret, hook)) as wire:

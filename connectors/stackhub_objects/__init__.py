@@ -4,6 +4,7 @@ Each takes its credentials from its env file; what that does not say comes from 
 that cloud (``AWS_*``, ``GOOGLE_*``, ``AZURE_*``, the machine's own role).
 """
 
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ from pydantic_settings import SettingsConfigDict
 from stackhub.contract import ConfigError, Context, Limits, Operation, Options, Settings
 from stackhub.contract.sandbox import FakeVendor, World
 from stackhub_objects.listing import Bucket, Makes
+
+ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")  # where the environment names another
 
 
 class S3Settings(Settings):
@@ -122,7 +125,8 @@ class Objects:
         except ImportError as err:
             raise ConfigError(f"connector {self.name!r} needs obstore: pip install 'stackhub[s3]'") from err
         kind = getattr(store, self._store)
-        plain = str(config.get("endpoint", "")).startswith("http://")
+        said = config.get("endpoint") or next(filter(None, map(os.environ.get, ENDPOINTS)), "")
+        plain = str(said).startswith("http://")
 
         def make(bucket: str, retries: Mapping[str, Any], patience: str) -> Any:
             options = {"timeout": patience, "connect_timeout": "5s", "allow_http": plain}

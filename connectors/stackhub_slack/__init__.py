@@ -15,7 +15,6 @@ from pydantic_settings import SettingsConfigDict
 
 from stackhub.contract import Context, Limits, Notifier, Operation, Options, Settings
 from stackhub.contract.sandbox import FakeVendor, World
-from stackhub.wire import connect
 from stackhub_slack.route import SlackRoute, channel_of
 
 TIMEOUT: Final = timedelta(seconds=20)
@@ -98,6 +97,8 @@ class Slack:
     @asynccontextmanager
     async def open(self, settings: SlackSettings, context: Context) -> AsyncIterator[Notifier]:
         """Open a bot, or a webhook."""
+        from stackhub.wire import connect
+
         if settings.webhook_url is not None:
             from stackhub_slack.incoming import Incoming
 

@@ -5,6 +5,7 @@ They print the run's id, alone, on standard output, and words for people on stan
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import anyio
@@ -20,6 +21,8 @@ from stackhub.errors import ConfigError, Refused
 from stackhub.model.pipeline import Pipeline
 from stackhub.model.run import OpenRun, RunState
 from stackhub.model.step import TERMINAL
+from stackhub.store import backfills as rows
+from stackhub.store import queries
 
 
 def trigger(where: Where, pipeline: str, *, only: list[str], changes: list[str], given: list[str], wait: bool) -> int:
@@ -33,7 +36,14 @@ def trigger(where: Where, pipeline: str, *, only: list[str], changes: list[str],
 
 
 def cancel(where: Where, typed: str, *, reason: str, lost: bool) -> int:
-    """End a run."""
+    """End a run; or a backfill, where its id is what was typed."""
+    backfill = _backfill_meant(where, typed)
+    if backfill:
+        if lost:
+            raise Refused("--lost is for runs: cancel those of the backfill whose jobs are gone")
+        from stackhub.cli import backfilling
+
+        return backfilling.cancel(where, backfill, reason=reason)
     run = _meant(where, typed)
 
     def check() -> None:
@@ -138,6 +148,24 @@ def _value(one: str, written: str) -> Any:
 def _check_rest(run: OpenRun, *, from_start: bool) -> None:
     if run.run.state is RunState.SUCCEEDED and not from_start:
         raise Refused(f"run {run.run.id} has nothing left to do: use --from-start to do all of it again")
+
+
+def _backfill_meant(where: Where, typed: str) -> str:
+    """Return the id of the backfill that is meant, "" where it is a run.
+
+    Raises:
+        Refused: it may be either; names them.
+    """
+    with where.reader() as reader:
+        if reader is None or typed == named.LAST or len(typed) < named.SHORTEST:
+            return ""
+        backfills = reader(partial(rows.named, typed=typed))
+        if not backfills or reader(partial(queries.last_run, pipeline=typed)) is not None:
+            return ""
+        runs = reader(partial(queries.run_ids, beginning=typed))
+    if runs or len(backfills) > 1:
+        raise Refused(f"{typed!r} may be any of these: {', '.join((*runs, *backfills))}")
+    return backfills[0]
 
 
 def _meant(where: Where, typed: str) -> OpenRun:

@@ -168,7 +168,7 @@ def cancel(
     reason: Annotated[str, typer.Option("--reason", help="Stands in the history.")] = "",
     lost: Annotated[bool, typer.Option("--lost", help="Jobs that stackhub has lost sight of are over.")] = False,
 ) -> int:
-    """End a run: its jobs are asked to stop, or let go where their tool has no cancel."""
+    """End a run: its jobs are asked to stop, or let go where their tool has no cancel. Or a backfill, by its id."""
     from stackhub.cli import commands
 
     return commands.cancel(where(context), run, reason=reason, lost=lost)

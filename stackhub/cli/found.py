@@ -8,7 +8,7 @@ from stackhub.cli.asked import ask_each
 from stackhub.config.asked import Asked, asked
 from stackhub.config.instances import Instance
 from stackhub.config.read import Configuration
-from stackhub.contract import Catalog, Reading, Reads, in_thread
+from stackhub.contract import Catalog, ConfigError, Reading, Reads, in_thread
 from stackhub.lineage import Held, match, read
 from stackhub.lineage.infer import infer, narrowed, stale
 from stackhub.model.feeding import Inferred
@@ -83,8 +83,12 @@ async def live(
                     readings[pipeline.name, one.task.name] = await opened.reading(one.asked.job)
 
     silent = await ask_each(configuration, ask, patience=PATIENCE)
-    found = [await _inferred(configuration, environ, pipeline, readers, readings, held) for pipeline in pipelines]
-    return found, sorted(f"{name}: {why}" for name, why in silent.items())
+    found, troubles = [], [f"{name}: {why}" for name, why in silent.items()]
+    for pipeline in pipelines:
+        one, flaws = await _inferred(configuration, environ, pipeline, readers, readings, held)
+        found.append(one)
+        troubles += flaws
+    return found, sorted(troubles)
 
 
 async def _inferred(
@@ -94,19 +98,25 @@ async def _inferred(
     readers: Mapping[str, str],
     readings: Mapping[tuple[str, str], Reading],
     held: Sequence[Held],
-) -> Found:
+) -> tuple[Found, list[str]]:
+    """Find out what feeds the tasks of one pipeline; and what of the projects makes no sense."""
     questions, why = _questions(configuration, environ, pipeline, readers)
-    tasks = {}
+    tasks, flaws = {}, []
     for one in questions:
         reading = readings.get((pipeline.name, one.task.name))
         if reading is None:
             why[one.task.name] = "its project cannot be read"
             continue
-        graph = await in_thread(read, reading.manifest)
+        try:
+            graph = await in_thread(read, reading.manifest)
+        except ConfigError as err:  # of one project, which hides no other
+            why[one.task.name] = str(err)
+            flaws.append(f"{pipeline.name}.{one.task.name}: {err}")
+            continue
         loads = match(graph, held)
         made = infer(one.task, one.asked.wirings, graph, reading.selected, held, loads)
         tasks[one.task.name] = replace(made, subject=one.asked.subject, project=reading.project)
-    return Found(pipeline=narrowed(pipeline, tasks, why), tasks=tasks)
+    return Found(pipeline=narrowed(pipeline, tasks, why), tasks=tasks), flaws
 
 
 def _questions(

@@ -59,6 +59,8 @@ def declare_tasks(
                 page.warn((*loc, "freshness"), f"only means something for an extract, which {one.uses} is not")
         declared[name] = _task(file, name, one, needs, uses, page)
         roles[name] = uses.operation.role if uses is not None else Role.OTHER
+    for name, task in declared.items():
+        _check_complete(name, task, declared, page)
     complete = {name: _with_extracts(task, roles) for name, task in declared.items()}
     graph = {name: [need.task for need in task.needs] for name, task in complete.items()}
     for around in cycles(graph):
@@ -85,6 +87,15 @@ def _needs(name: str, one: TaskFile, names: list[str], page: Page) -> tuple[Need
         else:
             found[need.task] = Need(task=need.task, complete=need.complete)
     return tuple(found.values())
+
+
+def _check_complete(name: str, task: Task, declared: Mapping[str, Task], page: Page) -> None:
+    """Warn of `complete` where what is needed never ends in part: whoever wrote it expects something of it."""
+    for at, need in enumerate(task.needs):
+        needed = declared.get(need.task)
+        if need.complete and needed is not None and needed.partial is None:
+            text = f"changes nothing: {need.task} never ends in part (it has no partial: true)"
+            page.warn(("tasks", name, "needs", at, "complete"), text)
 
 
 def _uses(one: TaskFile, loc: Loc, page: Page, instances: Instances) -> _Uses | None:

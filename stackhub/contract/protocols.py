@@ -6,10 +6,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import anyio
-import httpx
 
 from stackhub.contract.sandbox import FakeVendor, World
 from stackhub.contract.values import (
@@ -33,6 +32,9 @@ from stackhub.contract.values import (
     Settings,
     Speaks,
 )
+
+if TYPE_CHECKING:  # a tenth of a second for a command line that speaks to nobody
+    import httpx
 
 
 @runtime_checkable
@@ -199,7 +201,7 @@ class Context:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep  # for `wire` only
     rng: random.Random = field(default_factory=random.Random)
-    transport: httpx.AsyncBaseTransport | None = None  # a fake vendor in place of the network
+    transport: "httpx.AsyncBaseTransport | None" = None  # a fake vendor in place of the network
     log_most: int = 50 * 2**20  # bytes of output kept for a job that is a process, head and tail
     contact: str = ""  # the hub's own address for links in messages, "" when it has none
 

@@ -3,6 +3,7 @@
 import re
 from typing import Final
 
+NO_SECRET: Final = 3  # characters: what is no longer is no secret, and hiding it would make texts unreadable
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 

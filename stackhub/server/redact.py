@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
-from stackhub.wire import SHORTEST
+from stackhub.contract.text import NO_SECRET
 
 BLOT: Final = "***"
 DEEPEST: Final = 8  # containers inside containers; what is nested deeper is written as text first
@@ -18,7 +18,7 @@ class Redactor:
 
     def learn(self, secrets: Iterable[str]) -> None:
         """Add secrets; what is too short to be one would make texts unreadable, and is left out."""
-        known = {*self._secrets, *(secret for secret in secrets if len(secret) > SHORTEST)}
+        known = {*self._secrets, *(secret for secret in secrets if len(secret) > NO_SECRET)}
         self._secrets = sorted(known, key=len, reverse=True)  # a secret may hold another
 
     def __call__(self, text: str) -> str:

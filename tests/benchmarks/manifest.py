@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
@@ -70,15 +71,25 @@ def command() -> list[Row]:
         _project(home)
         anyio.run(_found_out, home)
         argv = [sys.executable, "-m", "stackhub", "--config", str(home), "plan", "shop", "--json"]
-        spans = []
+        spans, worked = [], []
         for _ in range(5):
-            start = time.perf_counter()
+            start, before = time.perf_counter(), _worked()
             done = subprocess.run(argv, check=True, capture_output=True)
             spans.append((time.perf_counter() - start) * 1000)
+            worked.append((_worked() - before) * 1000)
         [plan] = json.loads(done.stdout)
         assert len(plan["edges"]) == CONNECTIONS - 1, plan["edges"][:1]
         floor = _floor()
-    return [Row("P9", "stackhub plan of it, as a process", "ms", spans, floor, "stackhub --help", "1 s")]
+    return [
+        Row("P9", "stackhub plan of it, as a process", "ms", spans, floor, "stackhub --help", "1 s"),
+        Row("P9", "stackhub plan of it: processor time", "ms", worked, floor, "stackhub --help", "1 s"),
+    ]
+
+
+def _worked() -> float:
+    """Return the processor time of all children that have ended, in seconds: what a busy machine does not change."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _floor() -> float:

@@ -112,6 +112,11 @@ def test_each_run_knows_its_interval_and_the_same_command_is_the_same_backfill(s
     shown = stackhub("backfills", "show", done.out.strip()[-6:])
     assert shown.out.count("succeeded") == 4
     assert stackhub("backfills").lines[1].split()[2:5] == ["succeeded", "[####################]", "3/3"]
+    id_ = done.out.strip()
+    assert f"backfill {id_} is succeeded already" in stackhub("cancel", id_).err
+    unclear = stackhub("cancel", id_[:4])  # as the runs begin that were made in these days
+    assert (unclear.code, f"'{id_[:4]}' may be any of these: " in unclear.err, id_ in unclear.err) == (2, True, True)
+    assert "--lost is for runs" in stackhub("cancel", id_, "--lost").err
     refused = stackhub("backfills", "cancel", "last")
     assert (refused.code, "is succeeded already" in refused.err) == (2, True)
 

@@ -259,8 +259,10 @@ def test_two_routes_that_differ_only_in_options_are_two(furnished):
 
 
 def test_what_is_odd_but_usable_is_a_warning(furnished):
-    furnished.write(p_x="sla: {finish_by: 07:30}\n" + tasks("  a: {uses: mill.build, freshness: attach}\n"))
+    after = "  b: {uses: mill.build, needs: [{task: a, complete: true}]}\n"
+    furnished.write(p_x="sla: {finish_by: 07:30}\n" + tasks("  a: {uses: mill.build, freshness: attach}\n" + after))
     assert furnished.warnings() == [
         "pipelines/x.yaml:1:18: sla.finish_by: without a schedule nothing is ever due: there is no tick to count from",
         "pipelines/x.yaml:4:36: tasks.a.freshness: only means something for an extract, which mill.build is not",
+        "pipelines/x.yaml:5:53: tasks.b.needs[0].complete: changes nothing: a never ends in part (it has no partial: true)",
     ]

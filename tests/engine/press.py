@@ -33,6 +33,7 @@ class Project:
     version: int = 1
     owners: dict[str, str] = field(default_factory=dict)  # of models
     flaw: str = ""
+    flawed: bytes = b""  # what stands in place of its manifest
     readings: int = 0
 
     def edit(self, **models):
@@ -95,7 +96,9 @@ class PlayedBuilds(PlayedJobs):
         if self.project.flaw:
             raise Rejected(self.project.flaw)
         return Reading(
-            project=f"files-{self.project.version}", manifest=self.project.manifest(), selected=self.project.ids
+            project=f"files-{self.project.version}",
+            manifest=self.project.flawed or self.project.manifest(),
+            selected=self.project.ids,
         )
 
     async def start(self, job, baseline, key):

@@ -4,6 +4,8 @@ import pytest
 from engine.far_end import FAILED
 from engine.press import Project, fills, settled
 
+from stackhub.cli.found import live
+
 SHOP = """
 pipeline: shop
 tasks:
@@ -125,3 +127,14 @@ async def test_needs_that_were_given_stay_as_they_are(house):
         await hub.until(lambda: found(hub))
         ended = await hub.ended(await hub.trigger("shop"))
     assert waits(ended) == ["ads"]
+
+
+async def test_a_manifest_that_cannot_be_read_hides_no_other_project_from_who_asks_now(house):
+    house.instances("press.odd").pipeline(SHOP.replace("shop", "odd").replace("build}", "build, instance: press.odd}"))
+    house["press.odd"].project = Project({"stg": ["crm.orders"]}, flawed=b"<html>")
+    configuration = house.read()
+    shown, troubles = await live(configuration, {}, list(configuration.pipelines.values()))
+    assert [text.partition(": ")[0] for text in troubles] == ["odd.marts"]
+    assert "manifest.json cannot be read" in troubles[0]
+    needs = {one.pipeline.name: [need.task for need in one.pipeline.task("marts").needs] for one in shown}
+    assert needs == {"shop": ["orders", "users"], "odd": ALL}

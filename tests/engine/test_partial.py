@@ -104,6 +104,26 @@ async def test_a_failed_extract_costs_what_is_downstream_of_it_and_that_is_built
         assert len(await hub.runs("shop")) == 2
 
 
+async def test_what_needs_a_task_whole_does_not_run_on_a_part_of_it_though_the_part_is_built_and_the_rest_owed(house):
+    house.pipeline(SHOP.replace("needs: [marts]", "needs: [{task: marts, complete: true}]"))
+    house["tap"].outcomes["ads"].append(FAILED)
+    async with house.hub() as hub:
+        await known(hub)
+        ended = await hub.ended(await hub.trigger("shop"))
+        assert {name: step.state for name, step in ended.steps.items() if name in ("marts", "told")} == {
+            "marts": "partial",
+            "told": "upstream_failed",
+        }
+        assert (ended.steps["told"].note, ended.run.state) == ("needs marts", "failed")
+        assert built(house) == [EVERYTHING - {"stg_ads", "reach"}]
+        await land(hub, "ads")
+        paid = await newest(hub, "owed")
+        assert built(house)[1:] == [{"stg_ads", "reach"}]
+        assert (list(paid.steps), owed(hub)) == (["marts"], set())
+        again = await hub.ended((await hub.submit("retry", run=ended.run.id))["run"])
+        assert (again.steps["marts"].state, again.steps["told"].state) == ("succeeded", "succeeded")
+
+
 async def test_a_node_that_waits_for_two_inputs_is_built_when_both_have_landed(house):
     for name in ("ads", "users"):
         house["tap"].outcomes[name].append(FAILED)

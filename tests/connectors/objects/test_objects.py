@@ -35,6 +35,17 @@ async def test_what_matches_is_listed_with_a_mark_that_changes_with_it(endpoint,
     assert changed.mark != found[0].mark
 
 
+@pytest.mark.parametrize("further", ["AWS_ENDPOINT", "AWS_ENDPOINT_URL"])
+async def test_what_the_env_file_does_not_say_comes_from_the_environment(endpoint, bucket, monkeypatch, further):
+    bucket("daily/a.csv")
+    given = {**{name.upper(): value for name, value in KEYS.items()}, "AWS_REGION": "us-east-1", further: endpoint}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    async with s3.open(s3.settings(), Context(instance="s3")) as opened:
+        [found] = await opened.files(f"s3://{bucket.name}/daily/*.csv", 10)
+    assert found.path == f"s3://{bucket.name}/daily/a.csv"
+
+
 async def test_a_listing_of_many_pages_is_whole_and_one_beyond_the_most_is_enough(endpoint, bucket):
     for number in range(1100):
         bucket(f"in/{number:04}.csv", b"")
