@@ -217,9 +217,14 @@ def replay(
     pipeline: Annotated[
         list[str], typer.Option("--pipeline", "-p", metavar="PIPELINE", help="Sum up this one; may be given again.")
     ] = [],  # noqa: B006 - typer copies it
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="Tell what runs in shadow would have begun, beside what really landed.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Play recorded history again, also under another configuration: misses, messages, API calls, side by side."""
-    from stackhub.cli import replaying
+    from stackhub.cli import replaying, shadowing
 
+    if shadow:
+        return shadowing.shadows(where(context), since, config, pipeline, as_json=as_json)
     return replaying.replayed(where(context), since, config, pipeline, as_json=as_json)

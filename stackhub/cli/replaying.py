@@ -54,7 +54,7 @@ def replayed(where: Where, since: str, other: str, pipelines: list[str], *, as_j
     another = under.configuration() if under is not None else None
     _check(pipelines, configuration, another)
     zone, now = configuration.hub.timezone, datetime.now(UTC)
-    recorded, known = _recorded(where, _since(since, now, zone), now, pipelines)
+    recorded, known = _recorded(where, since_when(since, now, zone), now, pipelines)
     columns = [Column(name=AS_IT_WAS, facts=recorded.facts, sums=tally(recorded.facts))]
     with _quietly():
         columns.append(_column(AGAIN, replay(configuration, recorded, where.environ, pipelines)))
@@ -97,7 +97,7 @@ def _check(pipelines: Sequence[str], *configurations: Configuration | None) -> N
             raise Refused(f"no pipeline {name!r}; there are: {', '.join(sorted(known)) or 'none'}")
 
 
-def _since(written: str, now: datetime, zone: str) -> datetime:
+def since_when(written: str, now: datetime, zone: str) -> datetime:
     """Read ``30d`` or ``2026-11-01``, whose midnight is the hub's."""
     try:
         return datetime.combine(date.fromisoformat(written), time(), ZoneInfo(zone)).astimezone(UTC)
@@ -164,6 +164,9 @@ def _notes(recorded: Recorded, known: datetime, columns: Sequence[Column]) -> It
     if around.edits:
         edits = words.counted(around.edits, "time")
         yield f"the configuration was changed {edits} meanwhile: it is played as it is in force now"
+    if recorded.shadows:
+        shadows = words.counted(recorded.shadows, "run")
+        yield f"{shadows} were in shadow, and are played so: replay --shadow says what they would have begun"
     if around.backfilled:
         yield f"{words.counted(around.backfilled, 'run')} of backfills are not played"
     for one in columns:

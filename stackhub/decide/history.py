@@ -34,6 +34,8 @@ TAIL: Final = 2.0  # beyond the last knot what is left falls with this power of 
 FINEST: Final = 1 / 80  # of all, between two knots
 APART: Final = 1.5  # times, at most, between two knots
 LEAST: Final = 1e-3  # seconds; a duration is not shorter
+_ROOT: Final = math.sqrt(2)
+_erfc = math.erfc
 _Z: Final = (-2.5, -1.5, -0.75, 0.0, 0.75, 1.5, 2.5)
 _WIDE_Z: Final = tuple(z / 2 for z in range(-6, 7))
 
@@ -116,8 +118,10 @@ def _spread(durations: tuple[float, ...]) -> Spread:
     middle = sorted(known)[len(known) // 2]
     unseen = UNSEEN / (len(known) + UNSEEN)
     whole = sum(weights)
-    parts = [(math.log(x), b, w / whole * (1 - unseen)) for x, b, w in zip(known, blurs, weights, strict=True)]
-    parts.append((math.log(middle), WIDE, unseen))
+    parts = [
+        (math.log(x), b * _ROOT, w / whole * (1 - unseen) * 0.5) for x, b, w in zip(known, blurs, weights, strict=True)
+    ]
+    parts.append((math.log(middle), WIDE * _ROOT, unseen * 0.5))
     at = {x * math.exp(z * b) for x, b in zip(known, blurs, strict=True) for z in _Z}
     at |= {middle * math.exp(z * WIDE) for z in _WIDE_Z}
     knots, left = [0.0], [1.0]
@@ -156,7 +160,9 @@ def _middle(values: Sequence[float]) -> float:
 
 
 def _left(log: float, parts: Sequence[tuple[float, float, float]]) -> float:
-    return sum(w * 0.5 * math.erfc((log - x) / (b * math.sqrt(2))) for x, b, w in parts)
+    """Return the share beyond; ``parts`` are the middle of each, its width times the root of two, half its weight."""
+    found = [w * _erfc((log - x) / b) for x, b, w in parts]  # a list: most of a month that is played again goes here
+    return sum(found)
 
 
 def _blurs(known: Sequence[float]) -> list[float]:

@@ -29,6 +29,7 @@ from stackhub.decide.tally import Facts
 from stackhub.engine.engine import Engine, attend
 from stackhub.errors import Refused
 from stackhub.model.ids import Ids
+from stackhub.model.pipeline import Mode
 from stackhub.model.run import Run
 from stackhub.sandbox.listings import Listings
 from stackhub.sandbox.player import Player, Scene, marked
@@ -55,6 +56,11 @@ class Recorded:
     around: Around
     found_out: Rows
     facts: Facts
+
+    @property
+    def shadows(self) -> int:
+        """Return how many runs were in shadow."""
+        return sum(run.mode is Mode.SHADOW for run in self.runs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

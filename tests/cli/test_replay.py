@@ -51,7 +51,7 @@ def write(directory, **changes):
         path.unlink()
     for name, text in texts.items():
         (directory / "pipelines" / f"{name}.yaml").write_text(text)
-    (directory / "stackhub.env").write_text("STACKHUB_CATALOG_EVERY=30m\nSTACKHUB_WATCH=0s\n")
+    (directory / "stackhub.env").write_text("STACKHUB_CATALOG_EVERY=2h\nSTACKHUB_WATCH=0s\n")
     for name, text in ENV.items():
         (directory / f"{name}.env").write_text(text)
         (directory / f"{name}.env").chmod(0o600)
@@ -143,3 +143,83 @@ def test_under_an_earlier_deadline_those_are_missed_that_took_longer(stackhub, l
         ((night(day) + timedelta(hours=6, minutes=10)).strftime("%Y-%m-%dT%H:%M:%SZ"), "met", "missed") for day in [4]
     ]
     assert changes["runs"] == []
+
+
+# --- what cannot be played ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--since", "soon"], "--since soon: should be a duration"),
+        (["--since", "2126-01-01"], "--since names a time that has not come yet"),
+        (["--pipeline", "nothing"], "no pipeline 'nothing'; there are: after, loaded, news"),
+        (["--shadow"], "no run in shadow since then"),
+        (["--shadow", "--config", "elsewhere"], "leave out --config, or leave out --shadow"),
+    ],
+)
+def test_what_cannot_be_played_is_told(stackhub, lived, words, told):
+    done = stackhub("replay", *words)
+    assert done.code != 0
+    assert told in done.err
+
+
+def test_where_nothing_has_run_the_hubs_own_directory_is_asked_for(stackhub, directory):
+    done = stackhub("replay")
+    assert done.code != 0
+    assert "stackhub --config HUB replay --config OTHER" in done.err
+
+
+def test_a_directory_that_is_named_alone_and_holds_the_history_is_played_as_it_is(
+    stackhub, lived, tmp_path_factory, monkeypatch
+):
+    monkeypatch.setenv("STACKHUB_CONFIG", str(tmp_path_factory.mktemp("nothing")))
+    done = stackhub("replay", "--since", "3d", "--config", str(lived), "--json")
+    assert done.code == 0, done.err
+    assert [one["name"] for one in done.json["tellings"]] == ["as it was", "replayed as it was"]
+
+
+def test_the_table_for_people_stands_side_by_side(stackhub, lived):
+    done = stackhub("replay", "--pipeline", "loaded")
+    assert "nothing was started, nobody was told" in done.lines[0]
+    rows = {line.split("  ")[0].strip(): line.split()[-2:] for line in done.lines[1:] if "  " in line}
+    assert rows["runs"] == ["6", "6"]
+    assert rows["deadlines"] == ["5", "5"]
+    assert rows["API calls to fivetran"][0] == "recorded"
+    assert done.lines[-1] == "replayed as it was: every run ends and every deadline is kept as it was"
+
+
+# --- in shadow ---------------------------------------------------------------------------------------------------------
+
+
+async def they_load(stage, engine):
+    stage.vendors["fivetran"].begin("salesforce")
+
+
+def test_a_run_in_shadow_begins_its_build_when_the_load_that_somebody_else_began_is_in(stackhub, directory):
+    write(directory, loaded=LOADED.replace("schedule:", "mode: shadow\nschedule:"), after="pipeline: after\ntasks: {}")
+    (directory / "pipelines" / "after.yaml").unlink()
+    (directory / "pipelines" / "news.yaml").unlink()
+    where = Where(directory=directory, environ=dict(os.environ))
+    tick = night(4) + timedelta(hours=6)
+    live(
+        where.configuration(),
+        where.environ,
+        since=tick - timedelta(minutes=5),
+        until=tick + timedelta(hours=1),
+        happens=[(tick + timedelta(minutes=10), they_load)],
+    )
+    done = stackhub("replay", "--shadow", "--since", "30d", "--json")
+    assert done.code == 0, done.err
+    assert done.json["sums"] == {
+        "runs": 1, "extracts": 1, "builds": 1, "before_data_was_in": 0, "deadlines": 1, "missed": 0
+    }  # fmt: skip
+    [run] = done.json["runs"]
+    crm, marts = run["steps"]
+    assert crm["would_have_started"] == "fivetran.sync"
+    assert (crm["at"], marts["would_have_started"]) == (tick.strftime("%Y-%m-%dT%H:%M:%SZ"), "shell.run")
+    landed, built = (datetime.fromisoformat(one) for one in (crm["landed_at"], marts["at"]))
+    assert timedelta(minutes=11) <= landed - tick <= timedelta(minutes=12)
+    assert timedelta() <= built - landed <= timedelta(minutes=1)
+    shown = stackhub("replay", "--shadow")
+    assert "would have started 1 extract and 1 build; 0 of them before the data was in" in shown.out

@@ -17,6 +17,8 @@ from stackhub.sandbox.understudy import Act, Script, Understudy
 from stackhub.store.inline import InlineWriter
 from stackhub.store.store import open_store
 
+SYNC = 60.0  # seconds that a sync takes
+
 
 class Patient(Understudy):
     """Is not asked every second."""
@@ -50,10 +52,12 @@ def live(configuration, environ, *, since, until, says=lambda job, now: Act(seco
 
 async def _live(configuration, environ, line, until, says, happens, others):
     clock, line.looks = VirtualClock(line), 3600.0
-    script = Told(says, clock.now)
-    whole = next(iter(configuration.pipelines.values()))
+    script, whole = Told(says, clock.now), next(iter(configuration.pipelines.values()))
     cast = [Part(one, clock, environ) for one in configuration.instances.values()]
-    feeds = {part.name: part.feeds(configuration.pipelines.values(), whole, Script()) for part in cast}
+    feeds = {
+        part.name: [replace(feed, seconds=SYNC) for feed in part.feeds(configuration.pipelines.values(), whole, script)]
+        for part in cast
+    }
     state = configuration.hub.state_dir
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     store = open_store(
@@ -65,7 +69,7 @@ async def _live(configuration, environ, line, until, says, happens, others):
     async with open_stage(cast, feeds=feeds, now=clock.now, sleep=anyio.sleep) as stage, store as kept:
         for name, connections in others.items():
             for one in connections:
-                stage.add(name, Feed(id=f"id_of_{one}", name=one, seconds=120.0))
+                stage.add(name, Feed(id=f"id_of_{one}", name=one, seconds=SYNC))
         instances = {part.name: part.instance(stage, script, clock) for part in cast}
         instances |= {
             name: replace(one, connector=Patient(configuration.instances[name].connector, script, clock.now))
