@@ -138,6 +138,7 @@ def _to_the_end(on: Ground, life: Life, end: datetime | None) -> None:
     if end is not None:
         end = max(end, universe.clock.now() + LOOKS)
         universe.run_while(lambda: not life.over and universe.clock.now() < end, MOST)
+        universe.run_until(timedelta())  # and all else that is due in the same instant
     most = universe.clock.now() + MOST
     while not life.over:
         universe.run_while(lambda: not life.over and (not life.up or life.engine.board.runs()), MOST)
