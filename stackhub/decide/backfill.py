@@ -96,8 +96,9 @@ def run_of(pipeline: Pipeline, backfill: Backfill, part: Part, count: int, *, ru
     """Make the run of one interval, of the pipeline as it is now.
 
     Raises:
-        Refused: the pipeline has not got the tasks any more that were asked for.
+        Refused: the pipeline has not got the tasks any more that were asked for, or nothing but extracts.
     """
+    check_work(pipeline, backfill)  # it may have been edited since: a run of nothing is over before it has begun
     shaped = create.with_options(pipeline, backfill.options) if backfill.options else pipeline
     shaped = create.only(shaped, backfill.only) if backfill.only else shaped
     made = create.new(
@@ -164,7 +165,7 @@ def check_work(pipeline: Pipeline, backfill: Backfill) -> None:
     Raises:
         Refused: every task is an extract.
     """
-    names = backfill.only or tuple(task.name for task in pipeline.tasks)
+    names = [task.name for task in pipeline.tasks if not backfill.only or task.name in backfill.only]
     if not backfill.extracts and not backfill.only and all(pipeline.task(name).extract for name in names):
         raise Refused(
             f"{pipeline.name} has only extracts, and a backfill loads nothing by itself: add --extracts to sync in each"

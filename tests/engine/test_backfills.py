@@ -279,6 +279,20 @@ async def test_what_it_was_asked_for_may_fit_the_pipeline_no_longer(house):
         assert "no task 'marts'" in (await one(hub, asked["backfill"])).reason
 
 
+async def test_a_pipeline_that_has_only_extracts_by_now_ends_it(house):
+    """A run of nothing is over before it has begun: its interval was under way for ever, and could not be cancelled."""
+    house["mill"].hold = True
+    async with shop(house).hub() as hub:
+        asked = await ask(hub)
+        await hub.until(house["mill"].running)
+        edited = SHOP.format(top="").partition("  marts:")[0]
+        await hub.engine.apply(house.pipeline(edited).read())
+        house["mill"].hold = False
+        assert await over(hub, asked["backfill"]) == "failed"
+        assert "shop has only extracts" in (await one(hub, asked["backfill"])).reason
+        assert await states(hub, asked["backfill"]) == ["succeeded", "waiting", "waiting"]
+
+
 async def test_intervals_are_the_schedules_own(house):
     top = "schedule: {cron: '0 6 * * 1-5', timezone: Europe/Berlin}"
     async with shop(house, top).hub() as hub:

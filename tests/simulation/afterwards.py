@@ -49,6 +49,8 @@ def check(oracle: Oracle, *, whole: bool = True, exact: bool = False, notifiers:
         eye.check()
     if notifiers is not None:
         _forgotten(oracle, notifiers, quiet.were_muted(oracle))
+    if exact and notifiers is not None:
+        quiet.reminded(oracle)
 
 
 def _tables_agree(oracle: Oracle) -> None:

@@ -82,6 +82,33 @@ def pasts(spec: Spec, rng: random.Random) -> Spec:
     return spec.model_copy(update={"people": sorted([*spec.people, *more], key=lambda one: one.at)})
 
 
+def days(spec: Spec, rng: random.Random) -> Spec:
+    """Let schedules keep to some days, or leave some out, of those around the world's own."""
+    pipelines = deepcopy(spec.pipelines)
+    for one in (one for one in pipelines if one.get("schedule")):
+        near = [(spec.begins + timedelta(days=day)).date() for day in range(-2, 4)]
+        one["calendars"] = {"odd": [f"{day}" for day in near if rng.random() < 0.5] or [f"{near[2]}"]}
+        for nth, schedule in enumerate(one["schedule"]):
+            if not nth or rng.random() < 0.5:
+                schedule[rng.choice(("only", "except"))] = ["odd"]
+    return spec.model_copy(update={"pipelines": pipelines})
+
+
+def ahead(spec: Spec, rng: random.Random) -> Spec:
+    """Let the hub know how long tasks take, and give runs times by which some will be done, and some will not."""
+    pipelines, lasted = deepcopy(spec.pipelines), {}
+    for one in pipelines:
+        one["sla"] = {**one.get("sla", {}), "max_duration": rng.choice(("4m", "10m", "30m", "1h"))}
+        one["sla"]["at_risk"] = rng.choice((0.2, 0.5, 0.9))
+        for task in one["tasks"]:
+            usual = rng.choice((10.0, 60.0, 240.0, 900.0))
+            known = rng.choice((0, 3, 8, 20))
+            lasted[f"{one['pipeline']}/{task}"] = [round(usual * rng.lognormvariate(0, 0.5), 1) for _ in range(known)]
+    return spec.model_copy(
+        update={"pipelines": pipelines, "lasted": {name: one for name, one in lasted.items() if one}}
+    )
+
+
 def _some(spec: Spec, rng: random.Random) -> list[str]:
     """Return one connection or two of those there are."""
     known = sorted(name.removeprefix("tap:") for name in spec.turns if name.startswith("tap:"))
@@ -98,4 +125,4 @@ def _loaded(spec: Spec, rng: random.Random, names: list[str], most: int) -> Spec
     return spec.model_copy(update={"others": [*spec.others, *more]})
 
 
-PARTS: tuple[Part, ...] = (lands, waits, pasts)
+PARTS: tuple[Part, ...] = (lands, waits, pasts, days, ahead)

@@ -8,6 +8,7 @@ from simulation.spec import Spec
 
 LISTS = ("people", "faults", "hub", "others", "pipelines")
 KEYS = ("triggers", "sla", "max_active", "catchup", "overlap", "alerts", "schedule")
+WAITS = ({"require", "not_later_than", "otherwise"}, {"not_later_than", "otherwise"}, {"only"}, {"except"})
 OPTIONS = ("retries", "timeout", "on_timeout", "freshness", "needs")
 
 
@@ -54,7 +55,7 @@ def _changes(whole: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield {**whole, "pipelines": [*whole["pipelines"][:place], less, *whole["pipelines"][place + 1 :]]}
     if "hubs" in whole:
         yield {**whole, "hubs": whole["hubs"] - 1}
-    for name in ("fallback", "retention", "lists"):
+    for name in ("fallback", "retention", "lists", "lasted"):
         yield from ({key: value for key, value in whole.items() if key != name} for _ in range(name in whole))
 
 
@@ -75,6 +76,12 @@ def _pipelines(pipeline: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield {name: value for name, value in pipeline.items() if name != key}
         if isinstance(pipeline.get(key), list):
             yield from ({**pipeline, key: less} for less in _less(pipeline[key]) if less)
+    schedules = pipeline.get("schedule")
+    for place, schedule in enumerate(schedules if isinstance(schedules, list) else ()):
+        for keys in WAITS:
+            bare = {name: value for name, value in schedule.items() if name not in keys}
+            if bare != schedule:
+                yield {**pipeline, "schedule": [*schedules[:place], bare, *schedules[place + 1 :]]}
     tasks = pipeline["tasks"]
     for name in tasks:
         left = {other: _without(task, name) for other, task in tasks.items() if other != name}

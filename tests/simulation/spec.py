@@ -116,6 +116,7 @@ class Spec(Written):
     instances: dict[str, dict[str, float | str]]
     pipelines: list[dict[str, Any]]
     turns: dict[str, list[Turn]] = {}  # "tap:orders": its jobs, one after another, over and over
+    lasted: dict[str, list[float]] = {}  # "p0/t0": how long it took before the world began, in seconds
     faults: list[Fault] = []
     others: list[Other] = []
     hub: list[HubEvent] = []

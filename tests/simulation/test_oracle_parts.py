@@ -9,8 +9,10 @@ from simulation.world import live
 
 from stackhub.decide import asked
 from stackhub.decide import backfill as decide_backfill
+from stackhub.decide import incident as decide_incident
+from stackhub.decide.days import Days as Kept
 from stackhub.decide.triggers import Said
-from stackhub.engine import required, scheduler, triggers
+from stackhub.engine import forecasts, incidents, reminders, required, scheduler, triggers
 from stackhub.engine.backfilling import Backfilling
 from stackhub.store import watermarks
 
@@ -152,3 +154,109 @@ def test_a_retry_that_does_an_interval_beside_its_backfill(monkeypatch):
     ]
     live(asking(*again[:2]))
     caught(asking(*again), 9, match="done by")
+
+
+# --- days ---
+
+
+def keeping(**schedule):
+    calendars = {"odd": ["2026-11-02"]}
+    return world(pipelines=[{**LINE, "calendars": calendars, "schedule": {"every": "25m", **schedule}}])
+
+
+def test_nothing_is_caught_where_days_are_left_out():
+    assert live(keeping(only=["odd"])).runs == 2
+    assert live(keeping(**{"except": ["odd"]})).runs == 0
+
+
+def test_a_day_that_is_to_be_left_out_and_is_not(monkeypatch):
+    monkeypatch.setattr(Kept, "refused", lambda *_: "")
+    caught(keeping(**{"except": ["odd"]}), 5, match="is on a day left out")
+
+
+def test_a_day_that_is_left_out_and_is_not_to_be(monkeypatch):
+    def forget(_):
+        monkeypatch.setattr(Kept, "refused", lambda *_: "calendar odd")
+
+    caught(keeping(only=["odd"]), 5, prepare=forget, match="is on a day that is kept")
+
+
+# --- what is told, and when ---
+
+SLOW = {"tap:c0": [{"seconds": 600}], "mill:s0": [{"seconds": 1200}]}
+
+
+def foreseeing(**more):
+    line = {**LINE, "sla": {"max_duration": "20m", "at_risk": 0.5}}
+    lasted = {"line/load": [600.0] * 9, "line/build": [1200.0] * 9}
+    return world(pipelines=[line], turns=SLOW, lasted=lasted, **more)
+
+
+def test_nothing_is_caught_where_a_warning_comes_to_pass():
+    told = live(foreseeing())
+    assert told.messages > 3
+
+
+def test_a_warning_that_comes_too_late(monkeypatch):
+    due_by, known, gone = forecasts.due_by, [], []
+
+    def ever_due(connection, until):
+        found = due_by(connection, until)
+        (known if found else gone).extend(found or known)
+        return found or known
+
+    monkeypatch.setattr(forecasts, "due_by", ever_due)
+    monkeypatch.setattr(forecasts.forecast, "at_risk", lambda *_, **__: bool(gone))
+    caught(foreseeing(), 4, prepare=at(26 * 60, "UPDATE deadline SET state = 'met'"), match="no deadline is ahead")
+
+
+def test_a_warning_that_is_told_over_and_over(monkeypatch):
+    monkeypatch.setattr(forecasts.Forecasts, "_warned", lambda *_: None)
+    caught(foreseeing(), 4, match="told again to be at risk")
+
+
+def test_a_warning_that_stands_beside_what_it_warned_of(monkeypatch):
+    monkeypatch.setattr(decide_incident, "BEYOND", frozenset())
+    caught(foreseeing(), 4, match="what has come to pass")
+
+
+def telling(route=None, **more):
+    line = {**LINE, "alerts": [{"to": "bell", **(route or {})}]}
+    return world(pipelines=[line], turns={"mill:s0": [{"seconds": 60, "ends": "fatal"}]}, **more)
+
+
+MUTE = [{"at": 60, "wish": "mute", "what": {"target": "line", "minutes": 58}}]
+
+
+def test_nothing_is_caught_where_people_are_told_when_they_want_to_be():
+    live(telling({"renotify": "20m"}))
+    live(telling(people=MUTE))
+
+
+def test_something_muted_that_is_told(monkeypatch):
+    monkeypatch.setattr(incidents, "muting", lambda *_: None)
+    caught(telling(people=MUTE), 4, match="while it was muted")
+
+
+def test_something_that_lasts_beyond_its_mute_and_is_not_told(monkeypatch):
+    monkeypatch.setattr(reminders.Reminders, "_due", lambda *_: False)
+    caught(telling(people=MUTE), 4, match="nothing mutes it, and nobody was told")
+
+
+def test_a_reminder_that_never_comes(monkeypatch):
+    monkeypatch.setattr(reminders, "reminded_at", lambda *_: None)
+    spec = telling({"renotify": "20m"}, hours=2.0)
+    spec.pipelines[0]["schedule"] = {"cron": "5 12 * * *"}
+    live(spec.model_copy(update={"pipelines": [{**spec.pipelines[0], "alerts": [{"to": "bell"}]}]}))
+    caught(spec, 4, match="is to be reminded after")
+
+
+def test_reminders_that_come_too_often(monkeypatch):
+    again = decide_incident._again
+
+    def soon(incident, ear):
+        at = again(incident, ear)
+        return at and at - timedelta(minutes=12)
+
+    monkeypatch.setattr(decide_incident, "_again", soon)
+    caught(telling({"renotify": "20m"}), 4, match="within less than")

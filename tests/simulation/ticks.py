@@ -1,11 +1,13 @@
 """Which ticks there must be, found the slow way, and what became of each."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Any
 
 from decide.cron_oracle import cron_ticks
+from simulation.days import left_out
 from simulation.oracle import Oracle, SeenRun, Violation, instant
 
 MINUTE = timedelta(minutes=1)
@@ -75,11 +77,13 @@ def _made_by_ticks(oracle: Oracle) -> Iterator[tuple[str, SeenRun]]:
     return ((run_id, seen) for run_id, seen in oracle.every_run.items() if seen.data["trigger"] == "schedule")
 
 
-def _before(spec: str, anchor: datetime, tick: datetime) -> list[datetime]:
-    """Return the tick before another, found the slow way: day by day, back into the past."""
+def _before(spec: str, anchor: datetime, tick: datetime, calendars: Mapping[str, Any]) -> list[datetime]:
+    """Return the tick before another that was not left out, found the slow way: day by day, back into the past."""
+    schedule = json.loads(spec)
     until = tick - MINUTE
     for back in range(BEFORE // DAY):
         found = between(spec, anchor, max(tick - BEFORE, until - DAY * (back + 1)), until)
+        found = [at for at in found if not left_out(schedule, calendars, at)]
         if found:
             return found[-1:]
     return []
@@ -94,11 +98,13 @@ def _check_interval(oracle: Oracle, seen: SeenRun, spec: str, at: int) -> None:
         raise Violation(5, f"a run of {seen.data['pipeline']} for the tick at {tick} stands for {start} to {end}")
     anchors = [instant(life["anchor"]) for life in oracle.schedules[seen.data["pipeline"], spec]]
     schedule = json.loads(spec)
+    calendars = oracle.snapshot(seen.snapshot).get("calendars") or {}
     if schedule.get("cron"):
-        wanted = _before(spec, anchors[0], tick) or [start]
+        wanted = _before(spec, anchors[0], tick, calendars) or [start]
     else:
         every = timedelta(seconds=float(schedule["every"].removeprefix("PT").removesuffix("S")))
-        wanted = [tick - every]
+        kept = (tick - nth * every for nth in range(1, BEFORE // every))
+        wanted = [next((at for at in kept if not left_out(schedule, calendars, at)), start)]
     if start != wanted[0]:
         raise Violation(
             5, f"a run of {seen.data['pipeline']} for the tick at {tick} begins at {start}, not {wanted[0]}"

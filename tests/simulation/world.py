@@ -1,9 +1,11 @@
 """A world from its spec to its end: everything that is written happens, and after each event the oracle looks."""
 
+import json
 import os
 import random
 import secrets
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from simulation import afterwards, audit
+from simulation.ahead import Ahead
+from simulation.days import Days
 from simulation.farends import FarEnds
 from simulation.fleet import SOON, Fleet
 from simulation.landed import Landed
@@ -32,6 +36,7 @@ from stackhub.clock.loop import VirtualLoop
 from stackhub.errors import ConfigError
 from stackhub.store.inline import InlineWriter
 from stackhub.store.store import open_store
+from stackhub.store.tables import micros
 
 MEMORY = Path("/dev/shm")
 SELDOM = 20  # events between looks at tables into which no hub says that it has written
@@ -66,6 +71,22 @@ def _template(process: int) -> bytes:
         VirtualLoop().run_until_complete(make(path))
         audit.install(path)
         return path.read_bytes()
+
+
+def _remember(path: Path, spec: Spec) -> None:
+    """Let a hub know already how long tasks have taken."""
+    rows = []
+    for pipeline in spec.pipelines:
+        for task, made in pipeline["tasks"].items():
+            lasted = spec.lasted.get(f"{pipeline['pipeline']}/{task}")
+            if lasted:
+                key = f"task:{pipeline['pipeline']}/{task}"
+                rows.append((made["uses"].partition(".")[0], key, micros(spec.begins), json.dumps(lasted)))
+    if rows:
+        connection = sqlite3.connect(path)
+        connection.executemany("INSERT INTO duration (instance, key, ended_at, data) VALUES (?, ?, ?, ?)", rows)
+        connection.commit()
+        connection.close()
 
 
 def _writer(made: Any, loop: Any) -> InlineWriter:
@@ -113,6 +134,7 @@ class World:
         database_file = state / "stackhub.db"
         database_file.write_bytes(_template(os.getpid()))
         database_file.chmod(0o600)
+        _remember(database_file, spec)
         self.real = RealVendors(spec, lambda: self.universe.line.now, self.universe.at) if spec.real else None
         known: dict[str, Any] = {**connectors(self.town), **(self.real.connectors if self.real else {})}
         self.desk = Desk(root, spec, known, self.real.settings if self.real else lambda _: {})
@@ -120,7 +142,14 @@ class World:
         self.reader = audit.Reader(database_file)
         self.oracle = Oracle(self.reader, self.town, self.fleet.now)
         self.landed = Landed(self.oracle, alone=spec.hubs == 1)
-        self.oracle.eyes = [self.landed, Pasts(self.oracle, alone=spec.hubs == 1)]
+        alone = spec.hubs == 1
+        exact = alone and all(event.do in {"kill", "stop"} for event in spec.hub)
+        self.oracle.eyes = [
+            self.landed,
+            Pasts(self.oracle, alone=alone),
+            Days(self.oracle),
+            Ahead(self.oracle, exact=exact),
+        ]
         self.far_ends = FarEnds(self.oracle, self.fleet.owner)
         self.crowd = Crowd(self.oracle, database_file, self.fleet.now)
         try:
