@@ -26,6 +26,7 @@ from stackhub.store import configure
 from stackhub.store import transaction as tx
 from stackhub.store.configure import Scheduled, runs_next
 from stackhub.store.lanes import TIME
+from stackhub.store.queries import Known
 from stackhub.store.store import Store
 from stackhub.store.tables import maybe_micros, micros
 from stackhub.store.transaction import Op, Transaction
@@ -67,9 +68,18 @@ class Scheduler:
         """Return the schedules in force, each with its next tick that its calendars do not leave out."""
         found = []
         for one in self.schedules(pipeline):
-            known = self._in_force.active(one.pipeline)
+            known = self._known(one)
             found.append(runs_next(one, known.pipeline.calendars) if known is not None else one)
         return found
+
+    def _known(self, scheduled: Scheduled) -> Known | None:
+        """Return the pipeline of a schedule; None where it is not in force, or is not known as this schedule wants it.
+
+        An edit is heard of in two steps, the pipeline and its schedules: in between, a schedule may name calendars
+        that its pipeline has not got any more, or not yet.
+        """
+        known = self._in_force.active(scheduled.pipeline)
+        return known if known is not None and scheduled.schedule in known.pipeline.schedules else None
 
     def schedules(self, pipeline: str = "") -> list[Scheduled]:
         """Return the schedules in force."""
@@ -90,14 +100,14 @@ class Scheduler:
             await self.bell.wait(max(0.0, min([*waits, self._clock.between_looks(LOOK)])))
 
     def _awake(self, scheduled: Scheduled) -> datetime | None:
-        known = self._in_force.active(scheduled.pipeline)
+        known = self._known(scheduled)
         return scheduled.next_at if known is not None and known.paused_at is None else None
 
     async def fall(
         self, scheduled: Scheduled, now: datetime, *, paused_since: datetime | None = None, resume: bool = False
     ) -> None:
         """Decide every tick of one schedule up to now; each is a run or a recorded skip, in one transaction."""
-        known = self._in_force.active(scheduled.pipeline)
+        known = self._known(scheduled)
         if known is None or scheduled.next_at is None:
             return
         paused = paused_since if resume else known.paused_at

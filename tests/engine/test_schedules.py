@@ -323,3 +323,17 @@ async def test_days_left_out_while_the_hub_was_down_are_recorded_when_it_is_back
         ("run", "missed while the hub was down: catchup is last"),
         ("skip", "calendar closed"),
     ]
+
+
+async def test_a_schedule_with_calendars_that_is_taken_away_while_the_hub_is_down_keeps_no_hub_from_starting(house):
+    """What had fallen by then was to be judged by calendars that are gone with it."""
+    every_day(house, "2026-11-03")
+    async with house.hub():
+        pass
+    house.clock.pass_time(at(7, day=4) - house.clock.now())
+    house.pipeline("pipeline: daily\ntasks: {load: {uses: tap.sync, with: {connection: orders}}}\n")
+    async with house.hub() as hub:
+        found = await reasons(hub)
+        assert await hub.runs() == []
+    assert [verdict for verdict, _ in found] == ["skip", "skip"]
+    assert all(why.startswith("its schedule was changed or taken away before it was decided") for _, why in found)

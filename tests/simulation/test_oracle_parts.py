@@ -77,9 +77,9 @@ def test_a_tick_that_does_not_wait_for_its_data(monkeypatch):
     caught(requiring(), 8, match="began run")
 
 
-def test_a_tick_that_waits_past_its_time(monkeypatch):
-    monkeypatch.setattr(required, "required", lambda *_, **__: (Said.WAIT, "later"))
-    caught(requiring(not_later_than="12:40"), 8, match="and was to until")
+def test_a_tick_that_waits_past_its_time():
+    sql = "UPDATE tick SET until = until + 86400000000 WHERE verdict = 'wait'"
+    caught(requiring(not_later_than="12:40"), 8, prepare=at(25 * 60, sql), match="and was to until")
 
 
 def test_a_tick_that_is_told_to_wait_for_ever(monkeypatch):
