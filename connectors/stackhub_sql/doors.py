@@ -163,9 +163,9 @@ def value_of(held: Any, kind: str) -> Any:
 
 def hiding(url: str) -> Callable[[str], str]:
     """Return what keeps a URL's secrets out of a text: drivers repeat what they were given."""
-    parts = urlsplit(url)
-    held = [url, *(value for name, value in parse_qsl(parts.query) if secret(name))]
-    _, _, written = (parts.netloc.rpartition("@")[0]).partition(":")
+    head, _, query = url.partition("?")  # by hand: what is no URL may hold a password all the same
+    held = [url, *(value for name, value in parse_qsl(query) if secret(name))]
+    _, _, written = head.partition("://")[2].rpartition("@")[0].partition(":")
     hidden = sorted({text for one in (*held, written) for text in (one, unquote(one)) if text}, key=len, reverse=True)
 
     def hide(text: str) -> str:

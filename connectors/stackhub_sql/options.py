@@ -39,7 +39,7 @@ class SqlSettings(Settings):
 class Asked(Options):
     """What both operations take."""
 
-    code: ClassVar[frozenset[str]] = frozenset({"statements", "query"})
+    code: ClassVar[frozenset[str]] = frozenset({"statements", "query", "file"})
 
     url: SecretStr | None = None  # another database than that of the instance
     file: Path | None = None  # of SQL, from the configuration's directory, in place of a text
@@ -58,8 +58,13 @@ class Asked(Options):
     def _can_be_read(self) -> Self:
         """Refuse at once what is wrong with the SQL, where it stands here."""
         if bool(self.texts) == (self.file is not None):
-            text = next(iter(sorted(self.code & set(type(self).model_fields))))
+            text = "statements" if "statements" in type(self).model_fields else "query"
             message = f"give either {text} or file"
+            raise ValueError(message)
+        if self.file is not None and "{{" in str(self.file):
+            message = (
+                "file: which SQL is carried out hangs on no run: write the file's name, and bind values under params"
+            )
             raise ValueError(message)
         for name in self.params:
             if name in OWN:

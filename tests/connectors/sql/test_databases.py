@@ -74,9 +74,10 @@ async def test_postgresql_runs_in_one_transaction_and_checks_without_writing(tol
         params={"name": evil},
     )
     broken = await told(away, statements="delete from orders; alter table orders add x int; insert into nil values (1)")
-    check = await told(away.replace("postgresql+psycopg", "postgres"), query="select amount from orders", max=3)
     one = await told(
-        away, query="select id, amount, null as x from orders where amount < 0 and id <> :id", params={"id": 7}
+        away.replace("postgresql+psycopg", "postgres"),
+        query="select id, amount, null as x from orders where amount < 0 and id <> :id",
+        params={"id": 7},
     )
     shop.execute("create sequence if not exists counted")
     writes = await told(away, query="select nextval('counted')")
@@ -86,7 +87,6 @@ async def test_postgresql_runs_in_one_transaction_and_checks_without_writing(tol
     assert broken.note.startswith('statement 3: relation "nil" does not exist')
     assert not broken.retryable
     assert shop.execute("select count(*) from orders").fetchone() == (2,)
-    assert check.note == "one row of one value is wanted, and here are 2 of 1"
     assert one.note == "1 row, and there should be none\nid | amount | x\n2 | -5.5 | NULL"
     assert "in a read-only transaction" in writes.note
 
@@ -123,7 +123,6 @@ async def test_a_cancel_reaches_the_statement_at_the_server(grounds, opened, ask
     [
         ({"statements": "delete from orders; select pg_sleep(1000)"}, True, "statement 2: "),
         ({"statements": "delete from orders; select pg_sleep(1000)", "transaction": False}, False, "may have run: "),
-        ({"statements": "select pg_sleep(1000)", "transaction": False, "repeatable": True}, True, "may have run: "),
         ({"query": "select pg_sleep(1000)"}, True, ""),
     ],
 )

@@ -29,6 +29,7 @@ def faults(model, **written) -> list[str]:
         ),
         (SqlRun, {"statements": "delete from t where x = '{{ trigger.x }}'"}, "params: {x: '{{ trigger.x }}'}, and :x"),
         (SqlRun, {"statements": ["select 1", "select {{ run.id }}"]}, "for {{ run.id }} write :run_id"),
+        (SqlRun, {"file": "{{ trigger.name }}.sql"}, "write the file's name"),
         (SqlRun, {"statements": "select :run_id", "params": {"run_id": 1}}, "params: :run_id is the run's own"),
         (SqlRun, {"statements": "select :a", "params": {"a": [1]}}, "params"),
         (SqlRun, {"statements": "select 1", "url": "postgresql://u:p@h/d"}, "use ${VAR}"),

@@ -13,7 +13,7 @@ from stackhub.contract import Finished, Outcome, Rejected
 from stackhub.launch.place import Place
 from stackhub.testing import JobsContract
 from stackhub_sql.connector import NO_URL, UNSEEN, connector, judged
-from stackhub_sql.doors import Failed, open_any
+from stackhub_sql.doors import Failed, hiding, open_any
 
 SHOP = "sqlite:///shop.db"
 SECRET = "sqlite:///shop.db?vfs=unix&token=s3cr3t-t0ken"  # nothing reads it
@@ -205,6 +205,9 @@ def test_an_end_that_nobody_saw_is_judged_by_what_was_left():
     assert judged(lost, done, repeatable=False).outcome is Outcome.OK
     assert judged(lost, {}, repeatable=False).note == f"the process was lost: power\n{UNSEEN}"
     assert judged(lost, {"error": "no", "again": True}, repeatable=False).retryable
+    unsure = replace(lost, retryable=True, result={"code": 1})
+    for repeatable in (True, False):
+        assert judged(unsure, {"error": "may have run", "again": False}, repeatable=repeatable).retryable is repeatable
     never = replace(lost, note="the process never began", retryable=True)
     assert judged(never, {}, repeatable=False) == never
     for code in (126, 127):
@@ -228,6 +231,22 @@ def test_what_is_not_installed_is_told_with_the_way_to_it(url, words):
     assert words in str(err.value)
     assert "hunter22" not in str(err.value)
     assert not err.value.again
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:hun%2Fter22@h/d",
+        "postgresql://u:hun/ter22@[::bad/d",
+        "snowflake://u@h/d?warehouse=w&private_key_passphrase=hun%2Fter22",
+    ],
+)
+def test_whatever_a_driver_repeats_of_a_url_its_secret_is_hidden(url):
+    hide = hiding(url)
+
+    for said in (url, "password hun/ter22 is wrong", f"cannot open {url} for u"):
+        assert "ter22" not in hide(said)
+    assert hide("no such host h") == "no such host h"
 
 
 async def test_a_database_that_does_not_open_has_done_nothing(told):

@@ -1,7 +1,7 @@
 """SQL is cut where a database would cut it, and a parameter is one only where a database would read one."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stackhub_sql.statements import checked, split
@@ -28,6 +28,7 @@ def test_what_is_quoted_or_a_comment_holds_no_end_and_no_parameter(held):
     assert second.parts == ("select 2",)
 
 
+@settings(max_examples=50)
 @given(st.lists(st.lists(st.sampled_from([*OPAQUE, *PLAIN, ":name"]), min_size=1), min_size=1))
 def test_what_was_put_together_is_taken_apart_again(pieces):
     texts = [" select 1 " + " ".join(some) for some in pieces]
@@ -40,6 +41,7 @@ def test_what_was_put_together_is_taken_apart_again(pieces):
         assert joined == text.replace("\\:k", ":k").strip()
 
 
+@settings(max_examples=50)
 @given(st.text(alphabet=";:'\"`$-/*\\ \nabeginend()[]1%E{}", max_size=60))
 def test_any_text_is_cut_or_refused_and_nothing_of_it_gets_lost(text):
     try:
