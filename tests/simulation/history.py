@@ -1,6 +1,6 @@
 """A history that has a bit of everything, printed: all tables, every call that reached a vendor, every message.
 
-`python tests/simulation/history.py SEED` prints the same for the same seed, whatever the process.
+`python tests/simulation/history.py SEED WORLD` prints the same for the same seeds, whatever the process.
 """
 
 import sys
@@ -9,7 +9,10 @@ from functools import partial
 
 import structlog
 from engine.far_end import FAILED, Lost, Stuck
+from simulation import world
+from simulation.dice import roll
 from simulation.ground import MONDAY, dumped, ground
+from simulation.spec import Spec
 
 from stackhub.contract import Pending, Unavailable
 
@@ -93,8 +96,25 @@ def history(seed: int) -> list[str]:
         return [*dumped(on.database), *calls, *told, f"{on.universe.steps} steps, {on.universe.born} lives"]
 
 
+OURS = ("'hub'", "installation")
+
+
+def lived(spec: Spec) -> list[str]:
+    """Return all that came of a world, but for what names this very machine, or nothing at all."""
+    with world.ground() as root:
+        whole = world.World(spec, root)
+        try:
+            whole.run()
+            kept = [row for row in dumped(root / ".stackhub" / "stackhub.db") if not any(word in row for word in OURS)]
+            accounts = whole.town.accounts.values()
+            calls = [f"{call.verb} {call.what} {call.at} {call.key}" for one in accounts for call in one.calls]
+            return [*kept, *calls, f"{whole.universe.steps} steps"]
+        finally:
+            whole.close()
+
+
 if __name__ == "__main__":
     structlog.configure(
         processors=[structlog.processors.KeyValueRenderer()], logger_factory=structlog.PrintLoggerFactory(sys.stderr)
     )
-    print("\n".join(history(int(sys.argv[1]))))
+    print("\n".join([*history(int(sys.argv[1])), *lived(roll(int(sys.argv[2])))]))
