@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
+from stackhub.decide import shadow
 from stackhub.decide.facets import listed, span, stamp
 from stackhub.decide.owed import Debt
 from stackhub.model.pipeline import Need, Task
@@ -31,7 +32,7 @@ def of_step(
         case StepState.READY | StepState.STARTING | StepState.RUNNING | StepState.DEFERRED | StepState.RETRYING:
             said = [now_of(step, open_run, lanes, now)]
         case StepState.SUCCEEDED | StepState.PARTIAL:
-            said = [_done(step)]
+            said = [_done(step, open_run)]
         case StepState.FAILED:
             said = _failed(step, open_run)
         case StepState.UPSTREAM_FAILED | StepState.SKIPPED | StepState.CANCELLED:
@@ -149,9 +150,11 @@ def _most(open_run: OpenRun) -> str:
     return f" (at most {most} steps of {open_run.pipeline.name} are at work at once)" if most is not None else ""
 
 
-def _done(step: Step) -> str:
+def _done(step: Step, open_run: OpenRun) -> str:
     if step.carried:
         return f"it was done in run {step.carried}, and its result was carried over"
+    if shadow.idle(open_run.pipeline, open_run.pipeline.task(step.task)):
+        return f"nothing was started: its turn had come{_noted(step)}"
     landed = f", with the load that landed {stamp(step.landing.ended_at)}" if step.landing else ""
     how = "its job was done but for what it owes" if step.state is StepState.PARTIAL else "its job ended well"
     return f"{how}{landed}{_noted(step)}"

@@ -160,7 +160,7 @@ def of_pipeline(facts: PipelineFacts) -> list[str]:
     known = facts.known
     said = ["it is not configured any more"] if known.retired else []
     if known.pipeline.mode is Mode.SHADOW and not known.retired:
-        said.append("it is in shadow: its runs go by what lands, start nothing and tell nobody")
+        said.append("the pipeline is in shadow: its runs go by what lands, start nothing and tell nobody")
     if known.paused_at is not None:
         said.append(f"it is paused since {stamp(known.paused_at)}: {known.paused_reason or 'no reason was given'}")
     said += [_tick(tick, of="the ") for tick in facts.ticks]
