@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 from engine.conftest import PAIR
-from engine.far_end import FAILED
 from engine.house import House
 from engine.lives import every_death
 
@@ -278,69 +277,3 @@ async def test_a_retry_a_backfill_and_a_skip_are_refused(shadow):
         ):
             with pytest.raises(Refused, match="in shadow"):
                 await hub.submit(kind, **args)
-
-
-# --- from shadow to live ---------------------------------------------------------------------------------------------
-
-
-async def test_a_run_that_began_in_shadow_ends_so_and_the_next_is_live_and_waits_for_nobody(house):
-    house.scheduled = True
-    furnish(house, SHADOW + HOURLY)
-    async with house.hub() as hub:
-        await hub.reach(datetime(2026, 11, 2, 13, tzinfo=UTC))
-        [old] = await hub.runs()
-        await waiting(hub, old.id)
-        house.pipeline(PAIR.strip() + HOURLY)
-        await apply(hub)
-        await hub.reach(datetime(2026, 11, 2, 14, tzinfo=UTC))
-        live, shadow = await hub.runs()
-        assert (live.mode, shadow.mode) == ("live", "shadow")
-        assert (await hub.ended(live.id)).run.state == "succeeded"
-        ended = await hub.ended(old.id)
-        assert ended.steps["marts"].note == "shadow: would have started mill.build"
-    assert [job.what for job in house["mill"].jobs] != []
-    assert live.interval.start == shadow.interval.end
-
-
-async def test_what_it_brings_in_once_its_pipeline_is_live_is_news_to_that(house):
-    house.scheduled = True
-    text = SHADOW + "triggers: [{landed: [tap:orders]}]\n"
-    house["tap"].has("orders", "stripe")
-    furnish(house, text)
-    async with house.hub() as hub:
-        old = await hub.trigger("shop")
-        await waiting(hub, old)
-        await hub.pass_time(5 * MINUTE)
-        house.pipeline(text.replace("mode: shadow", "mode: live"))
-        await apply(hub)
-        hub["tap"].land("orders")
-        runs = await hub.until(lambda: _more(hub, 1))
-        assert (runs[0].mode, runs[0].trigger) == ("live", "landed")
-
-
-async def _more(hub, than):
-    found = await hub.runs()
-    return found if len(found) > than else None
-
-
-async def test_what_was_wrong_in_shadow_is_over_once_it_is_live_and_nobody_hears_of_it(shadow):
-    async with shadow.hub() as hub:
-        await over(hub, fails=True)
-        shadow.pipeline(PAIR)
-        await apply(hub)
-        [incident] = await hub.incidents()
-        assert incident.resolution == "the pipeline is live now; it was in shadow"
-        await hub.pass_time(30 * MINUTE)
-    assert shadow["bell"].calls == []
-
-
-async def test_what_was_wrong_before_it_went_into_shadow_is_over_and_told_so(shop):
-    shop["tap"].outcomes["orders"].append(FAILED)
-    async with shop.hub() as hub:
-        failed = await hub.ended(await hub.trigger("shop"))
-        await hub.told()
-        shop.pipeline(SHADOW)
-        await apply(hub)
-        await hub.until(lambda: shop["bell"].order[-1][1] == "resolved")
-        with pytest.raises(Refused, match="mode: live"):
-            await hub.submit("retry", run=failed.run.id)
