@@ -20,7 +20,6 @@ from stackhub.contract import Catalog, Connection, Health, Permission, Probe
 from stackhub.decide.coverage import uncovered
 from stackhub.engine.watching import watches
 from stackhub.errors import ConfigError, Problem
-from stackhub.model.pipeline import Mode
 from stackhub.server.redact import Redactor
 
 PATIENCE: Final = 60.0  # seconds for one instance
@@ -61,8 +60,8 @@ def check(where: Where, *, live: bool, as_json: bool) -> int:
         words.counted(len(configuration.pipelines), "pipeline"),
         words.counted(len(configuration.instances), "instance"),
     )
-    if shadow := _in_shadow(configuration):
-        print(f"in shadow, so they start nothing and tell nobody: {', '.join(shadow)}")
+    if configuration.in_shadow:
+        print(f"in shadow, so they start nothing and tell nobody: {', '.join(configuration.in_shadow)}")
     refused = sum(not one.ok for one in tried)
     print(f"{', '.join(counted)}: {f'{refused} of {len(tried)} trials refused' if refused else 'good'}")
     return code
@@ -98,14 +97,10 @@ def _view(
         "problems": [asdict(one) for one in problems],
         "warnings": [asdict(one) for one in warnings],
         "pipelines": sorted(configuration.pipelines) if configuration else [],
-        "shadow": _in_shadow(configuration) if configuration else [],
+        "shadow": configuration.in_shadow if configuration else [],
         "instances": sorted(configuration.instances) if configuration else [],
         "live": [asdict(one) for one in tried],
     }
-
-
-def _in_shadow(configuration: Configuration) -> list[str]:
-    return sorted(name for name, one in configuration.pipelines.items() if one.mode is Mode.SHADOW)
 
 
 def _show(tried: Sequence[Tried]) -> None:

@@ -162,6 +162,7 @@ async def _attended(
                         address=address,
                         socket=str(hub.state_dir / SOCKET),
                         pipelines=len(configuration.pipelines),
+                        shadow=len(configuration.in_shadow),
                         instances=len(configuration.instances),
                         revision=engine.revision,
                         runs_taken_over=len(engine.board.runs()),

@@ -23,7 +23,7 @@ from stackhub.config.yaml_nodes import load as load_yaml
 from stackhub.contract import Connector
 from stackhub.errors import ConfigError, Problem
 from stackhub.model import codec
-from stackhub.model.pipeline import Pipeline, Route
+from stackhub.model.pipeline import Mode, Pipeline, Route
 
 PIPELINES: Final = "pipelines"
 _THIS_PROCESS: Final = randomness.token_bytes(32)
@@ -47,6 +47,11 @@ class Configuration:
     warnings: tuple[Problem, ...]
     secrets: tuple[str, ...]  # every secret value, longest first, for redaction
     hub_fingerprint: str
+
+    @property
+    def in_shadow(self) -> list[str]:
+        """Return the names of the pipelines that start nothing and tell nobody."""
+        return [name for name, pipeline in self.pipelines.items() if pipeline.mode is Mode.SHADOW]
 
     @property
     def revision(self) -> str:

@@ -138,8 +138,6 @@ class Board:
 
         Lanes decide at the same time, so a place counts as taken before the step is at work. `unclaim` ends it.
         """
-        if self.shadows(step):
-            return True
         if pipeline.max_active is not None:
             if self._at_work(pipeline.name) >= pipeline.max_active:
                 return False

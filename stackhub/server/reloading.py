@@ -108,6 +108,7 @@ class Reloader:
                 added=list(applied.added),
                 changed=list(applied.changed),
                 retired=list(applied.retired),
+                shadow=len(found.in_shadow),
             )
             warn(found)
             self._say_what_waits(found)

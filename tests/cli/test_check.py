@@ -63,6 +63,27 @@ def test_a_pipeline_that_names_no_route_on_purpose_is_warned_of(stackhub, direct
     assert "pipelines/shop.yaml: warning: nobody is told when shop fails" in stackhub("check").err
 
 
+def test_pipelines_in_shadow_are_named(directory, stackhub):
+    assert "shadow" not in stackhub("check").out
+    (directory / "stackhub.env").write_text("STACKHUB_MODE=shadow\n")
+    assert "in shadow, so they start nothing and tell nobody: broken, long, shop" in stackhub("check").out
+    assert stackhub("check", "--json").json["shadow"] == ["broken", "long", "shop"]
+    assert "in shadow: it starts nothing and tells nobody" in stackhub("plan").out
+
+
+def test_a_run_in_shadow_says_so_wherever_it_is_shown(directory, stackhub):
+    with (directory / "pipelines" / "shop.yaml").open("a") as file:
+        file.write("mode: shadow\n")
+    ran = stackhub("run", "shop")
+    assert (ran.code, "shop succeeded in shadow" in ran.out) == (0, True)
+    assert "shadow: asked for by" in stackhub("runs").out
+    assert "in shadow: it starts nothing and tells nobody" in stackhub("show", "shop").out
+    assert "it is in shadow" in stackhub("why", "shop").out
+    retried = stackhub("retry", "shop")
+    assert retried.code != 0
+    assert "there is nothing to do again" in retried.err
+
+
 # --- live ------------------------------------------------------------------------------------------------------------
 
 

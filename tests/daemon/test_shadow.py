@@ -44,6 +44,7 @@ def _sent(house: House, *vendors: str) -> set[tuple[str, str]]:
 async def test_it_sees_what_lands_through_a_kill_and_calls_tells_and_runs_nothing(tmp_path: Path) -> None:
     async with houses.open_house(tmp_path / "a house", f"mode: shadow\n{houses.PIPELINE}") as house:
         await house.start()
+        assert "shadow=1" in house.log.read_text()
         run = (await house.ask("POST", "/api/v1/pipelines/shop/trigger", json={})).json()["run"]
         await _come_to(house, run, "running", of=EXTRACTS)
         await house.kill()
