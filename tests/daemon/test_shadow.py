@@ -70,8 +70,9 @@ async def test_it_sees_what_lands_through_a_kill_and_calls_tells_and_runs_nothin
         assert code == 0, err
         assert "not sent: shadow" in out
         listed = json.loads((await house.command("alerts", "--json"))[1])
-        assert [(one["key"], one["shadow"]) for one in listed["incidents"]] == [("shadow:shop", True)]
-        assert {one["instance"] for one in listed["incidents"][0]["told"]} == {"slack", "pagerduty"}
+        found = {one["key"]: one for one in listed["incidents"]}  # the account's look at its connection may be one
+        assert all(one["shadow"] for one in found.values())
+        assert {one["instance"] for one in found["shadow:shop"]["told"]} == {"slack", "pagerduty"}
 
         assert _sent(house, "fivetran", "airbyte", "slack", "pagerduty") == set()
         assert (house.shown("slack"), house.shown("pagerduty")) == ([], [])
