@@ -30,7 +30,7 @@ from stackhub.errors import LostLane, StaleRun
 from stackhub.model.backfill import backfill_of, rivals
 from stackhub.model.incident import PIPELINE
 from stackhub.model.pipeline import Mode, Pipeline
-from stackhub.model.run import OpenRun, Trigger
+from stackhub.model.run import OpenRun, RunState, Trigger
 from stackhub.store import debts, queries
 from stackhub.store.lanes import TIME
 from stackhub.store.rows import happened
@@ -200,7 +200,7 @@ class Owing:
             if rivals(self.board.runs(name), Mode.LIVE) or not nodes:
                 return
             mine = owed.covered(self.of(name), nodes)
-            whole = len(mine) == len(self.of(name))
+            whole = len(mine) == len(self.of(name)) and await self._nothing_else_failed(mine)
             made, ops = self.births.new(
                 create.owed(known.pipeline, nodes),
                 self.in_force.rules(known.pipeline),
@@ -224,6 +224,12 @@ class Owing:
             self.committed(tried)
             self.board.adopt(made)
         log.info("what was owed is built", pipeline=name, run=made.run.id, nodes=len(mine))
+
+    async def _nothing_else_failed(self, mine: Sequence[Debt]) -> bool:
+        """Say whether the runs that owe have done all but that: only then does paying it make them whole."""
+        ids = sorted({debt.run for debt in mine})
+        found = await self.store.read(partial(queries.whole_runs, ids=ids))
+        return all(one.run.state is not RunState.FAILED for one in found)
 
 
 def _listed(mine: Sequence[Debt]) -> str:

@@ -120,8 +120,28 @@ async def test_what_needs_a_task_whole_does_not_run_on_a_part_of_it_though_the_p
         paid = await newest(hub, "owed")
         assert built(house)[1:] == [{"stg_ads", "reach"}]
         assert (list(paid.steps), owed(hub)) == (["marts"], set())
+        [incident] = await hub.incidents()
+        assert incident.resolved_at is None, "what needed it whole has not run"
         again = await hub.ended((await hub.submit("retry", run=ended.run.id))["run"])
         assert (again.steps["marts"].state, again.steps["told"].state) == ("succeeded", "succeeded")
+        [incident] = await hub.incidents()
+        assert incident.resolved_at is not None
+
+
+async def test_paying_what_is_owed_does_not_end_what_else_has_failed(house):
+    house["tap"].outcomes["ads"].append(FAILED)
+    house["mill"].outcomes["all"].append(FAILED)
+    async with house.hub() as hub:
+        await known(hub)
+        ended = await hub.ended(await hub.trigger("shop"))
+        assert (ended.steps["marts"].state, ended.steps["told"].state) == ("partial", "failed")
+        await land(hub, "ads")
+        assert (await newest(hub, "owed")).run.state == "succeeded"
+        [incident] = await hub.incidents()
+        assert (owed(hub), incident.resolved_at) == (set(), None)
+        await hub.ended(await hub.trigger("shop"))
+        [incident] = await hub.incidents()
+        assert incident.resolved_at is not None
 
 
 async def test_a_node_that_waits_for_two_inputs_is_built_when_both_have_landed(house):
