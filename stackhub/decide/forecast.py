@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
+from operator import add
 from typing import Final
 
 from stackhub.decide.history import ENOUGH, spread
@@ -152,14 +153,20 @@ def _of_step(step: Step, history: Sequence[float], parts: Draws, starts: Draws, 
             known = spread(history) if len(history) >= ENOUGH else None
             if known is None:
                 return tuple(wait for _ in parts)
-            return tuple(wait + known.quantile(part, elapsed=elapsed) - elapsed for part in parts)
+            return tuple([wait + lasts - elapsed for lasts in known.quantiles(parts, elapsed=elapsed)])
 
 
 def _anew(history: Sequence[float], parts: Draws, starts: Draws) -> Draws:
-    known = spread(history) if len(history) >= ENOUGH else None
-    if known is None:
+    if len(history) < ENOUGH:
         return starts
-    return tuple(start + known.quantile(part) for start, part in zip(starts, parts, strict=True))
+    return tuple(map(add, starts, _fresh(tuple(history), parts)))
+
+
+@lru_cache(maxsize=512)
+def _fresh(history: tuple[float, ...], parts: Draws) -> Draws:
+    """Return how long work takes that has not begun: asked at every look, and the same until its history grows."""
+    known = spread(history)
+    return known.quantiles(parts) if known is not None else (0.0,) * len(parts)
 
 
 @lru_cache(maxsize=4096)

@@ -8,11 +8,12 @@ All lengths of time in here are seconds.
 """
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
+from operator import neg
 from typing import Any, Final
 
 from stackhub.model.codec import dump
@@ -62,19 +63,19 @@ class Spread:
         """Return the duration that a share ``left`` outlasts: the other way round of `survives`."""
         if left <= self.left[-1]:
             return self.knots[-1] * math.pow(self.left[-1] / max(left, 1e-12), 1 / TAIL)
-        low, high = 0, len(self.left) - 1  # ``left`` falls, so it is searched by hand
-        while high - low > 1:
-            middle = (low + high) // 2
-            if self.left[middle] > left:
-                low = middle
-            else:
-                high = middle
+        high = max(bisect_left(self.left, -left, key=neg), 1)  # ``left`` falls
+        low = high - 1
         share = (self.left[low] - left) / (self.left[low] - self.left[high])
         return self.knots[low] + share * (self.knots[high] - self.knots[low])
 
     def quantile(self, part: float, *, elapsed: float = 0.0) -> float:
         """Return the duration within which a ``part`` of those end that have lasted ``elapsed``. Never below that."""
         return max(self.lasts(self.survives(elapsed) * (1.0 - part)), elapsed)
+
+    def quantiles(self, parts: Sequence[float], *, elapsed: float = 0.0) -> tuple[float, ...]:
+        """Return the `quantile` of each of these parts."""
+        left, lasts = self.survives(elapsed), self.lasts
+        return tuple([max(lasts(left * (1.0 - part)), elapsed) for part in parts])
 
 
 def spread(durations: Sequence[float]) -> Spread | None:

@@ -19,10 +19,13 @@ from statistics import median
 from typing import Final, TypeVar
 
 from stackhub.contract import Outcome
-from stackhub.decide.history import job_key
+from stackhub.decide import create
+from stackhub.decide.history import job_key, task_key
+from stackhub.decide.lasted import Lasted
 from stackhub.model.landing import Landing
+from stackhub.model.pipeline import Mode
 from stackhub.model.run import OpenRun
-from stackhub.model.step import TERMINAL, Step, StepState, Stop
+from stackhub.model.step import DONE, TERMINAL, Step, StepState, Stop
 
 NEVER: Final = timedelta(days=3650).total_seconds()
 TIMED_OUT: Final = "timed out after"
@@ -85,6 +88,25 @@ class Recalled:
 def tries(found: OpenRun, lines: Mapping[str, Sequence[Moved]]) -> list[Tried]:
     """Return every try of a run's steps; ``lines`` are the history of each, oldest first."""
     return [one for step in found.steps.values() if not step.carried for one in _of_step(found, step, lines)]
+
+
+def lasted_before(found: OpenRun) -> list[Lasted]:
+    """Return what a run that is over has taught of how long work takes; nothing where it stood for no whole one."""
+    if create.is_part(found.run) or found.run.mode is Mode.SHADOW:
+        return []
+    taught = []
+    for step in found.steps.values():
+        if step.carried or step.ended_at is None or step.began_at is None or step.state not in DONE:
+            continue
+        key = task_key(found.run.pipeline, step.task)
+        seconds = (step.ended_at - step.began_at).total_seconds()
+        taught.append(Lasted(instance=step.instance, key=key, seconds=seconds))
+        if step.attempt_at is not None and not step.joined and step.serial == step.attempt:
+            until = _landed(step, step.attempt_at, step.ended_at) or step.ended_at
+            seconds = (until - step.attempt_at - step.deferred_for).total_seconds()
+            key = job_key(found.pipeline.task(step.task))
+            taught.append(Lasted(instance=step.instance, key=key, seconds=max(seconds, 0.0)))
+    return taught
 
 
 def _of_step(found: OpenRun, step: Step, lines: Mapping[str, Sequence[Moved]]) -> list[Tried]:

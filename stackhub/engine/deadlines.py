@@ -1,6 +1,6 @@
 """The deadlines: each is judged once, when it falls due, whether or not a run was ever started."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -168,8 +168,8 @@ _DUE: Final = (
 _NEXT: Final = sa.select(sa.func.min(t.deadline.c.at)).where(_OPEN)
 
 
-def due_by(connection: sa.Connection, until: datetime) -> list[OpenDeadline]:
-    """Return the deadlines up to then that have not been judged, the earliest first."""
+def due_by(connection: sa.Connection, until: datetime, pipelines: Collection[str] | None = None) -> list[OpenDeadline]:
+    """Return the deadlines up to then that have not been judged, the earliest first; of these pipelines, or of all."""
     return [
         OpenDeadline(
             id=row.id,
@@ -180,6 +180,7 @@ def due_by(connection: sa.Connection, until: datetime) -> list[OpenDeadline]:
             mode=Mode.SHADOW if row.shadow else Mode.LIVE,
         )
         for row in connection.execute(_DUE, {"until": micros(until)})
+        if pipelines is None or row.pipeline in pipelines
     ]
 
 

@@ -22,7 +22,7 @@ from stackhub.engine.incidents import Incidents
 from stackhub.engine.inforce import InForce
 from stackhub.engine.tenure import Tenure
 from stackhub.errors import LostLane, StaleRun
-from stackhub.model.incident import Facet, key_of
+from stackhub.model.incident import Facet, key_of, pipeline_of
 from stackhub.model.node import NodeState
 from stackhub.model.pipeline import Sla, Told
 from stackhub.model.run import OpenRun
@@ -94,16 +94,17 @@ class Forecasts:
         wanted = {key_of(one.run.pipeline, one.run.mode) for one in runs}
         warned = {one.key for one in self._incidents.open.values() if Told.AT_RISK in one.facets}
         due: dict[str, list[OpenDeadline]] = {}
-        if wanted | warned:
-            for one in await self._store.read(partial(due_by, until=now + AHEAD)):
+        turn = [key for key in sorted(wanted | warned) if self._next.get(key, now) <= now]
+        if turn:
+            names = {pipeline_of(key) for key in turn}
+            for one in await self._store.read(partial(due_by, until=now + AHEAD, pipelines=names)):
                 due.setdefault(one.key, []).append(one)
         self._next = {key: at for key, at in self._next.items() if key in wanted | warned}
-        for key in sorted(wanted | warned):
-            if self._next.get(key, now) <= now:
-                self._last[key] = now
-                self._next.pop(key, None)
-                again = await self._look_at(key, due.get(key, []))
-                self._next[key] = min(again, self._next.get(key, again))  # something may have moved meanwhile
+        for key in turn:
+            self._last[key] = now
+            self._next.pop(key, None)
+            again = await self._look_at(key, due.get(key, []))
+            self._next[key] = min(again, self._next.get(key, again))  # something may have moved meanwhile
         self._last = {key: at for key, at in self._last.items() if key in self._next}
 
     async def _look_at(self, key: str, due: Sequence[OpenDeadline]) -> datetime:

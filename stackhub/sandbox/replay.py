@@ -22,6 +22,7 @@ from sqlalchemy import event
 from stackhub.clock.loop import run
 from stackhub.clock.virtual import TimeLine, VirtualClock
 from stackhub.config.read import Configuration
+from stackhub.contract import Connection, Health
 from stackhub.decide.deeds import OF_RUNS, Deed, Twins, deeds
 from stackhub.decide.past import How, Memory, Shore, Tried, tries
 from stackhub.decide.schedule import following
@@ -95,7 +96,7 @@ def record(connection: sa.Connection, since: datetime, until: datetime, pipeline
         tried=tuple(tried),
         own=frozenset(own),
         around=past.around(connection, since, until),
-        found_out=past.carried(connection),
+        found_out=past.carried(connection) | past.taught(connection, since),
         facts=gathered.close(connection, since, until),
     )
 
@@ -120,7 +121,7 @@ async def _play(
         memory=Memory(recorded.tried),
         shore=_shore(recorded),
         twins=Twins(recorded.runs),
-        accounts=recorded.around.accounts,
+        accounts=_well(recorded.around.accounts),
         projects=recorded.around.projects,
         now=clock.now,
     )
@@ -170,6 +171,8 @@ async def _done_again(engine: Engine, scene: Scene, recorded: Recorded, clock: V
         try:
             done = await engine.commands.submit(deed.kind, args, deed.by)
         except Refused as err:
+            if deed.at == recorded.since:  # of before: it was over by then
+                continue
             undone.append(f"{deed.at:%Y-%m-%d %H:%M} UTC, {deed.kind} {_of(deed)}: {err}")
             continue
         made = await engine.store.read(partial(queries.run, run_id=str(done.get("run", ""))))
@@ -199,6 +202,14 @@ def _shore(recorded: Recorded) -> Shore:
         if not ours:
             shore.add(instance, replace(landing, mark=marked(landing.ended_at)))
     return shore
+
+
+def _well(accounts: Mapping[str, Mapping[str, Connection]]) -> dict[str, dict[str, Connection]]:
+    """Return connections as if each were well: how they are now says nothing of how they were."""
+    return {
+        name: {id_: replace(one, health=Health.OK, note="") for id_, one in held.items()}
+        for name, held in accounts.items()
+    }
 
 
 def _staged(configuration: Configuration, scene: Scene) -> Configuration:

@@ -9,8 +9,9 @@ import sqlalchemy as sa
 
 from stackhub.contract import Connection
 from stackhub.decide.deeds import Asked
-from stackhub.decide.past import Moved
-from stackhub.model.codec import load
+from stackhub.decide.history import learnt
+from stackhub.decide.past import Moved, lasted_before
+from stackhub.model.codec import dump, load
 from stackhub.model.landing import Landing
 from stackhub.model.pipeline import Schedule
 from stackhub.model.run import OpenRun
@@ -20,6 +21,7 @@ from stackhub.store.inferences import inferences
 from stackhub.store.tables import instant, maybe_instant, micros
 
 CHUNK = 200  # runs that are held with their steps at once
+TAUGHT = 2000  # runs before a time, at most, of which it is read how long they took
 CARRIED = (t.inference, t.project, t.connection)  # what was found out, which nobody can find out again here
 
 
@@ -45,7 +47,7 @@ def known_since(connection: sa.Connection) -> datetime | None:
 
 def last_moment(connection: sa.Connection) -> datetime | None:
     """Return when something last happened, as far as is recorded."""
-    return maybe_instant(connection.scalar(sa.select(sa.func.max(t.event.c.at))))
+    return maybe_instant(connection.scalar(sa.select(t.event.c.at).order_by(t.event.c.id.desc()).limit(1)))
 
 
 def chunks(connection: sa.Connection, since: datetime, until: datetime) -> Iterator[list[OpenRun]]:
@@ -140,6 +142,24 @@ Rows = dict[str, list[dict[str, Any]]]
 def carried(connection: sa.Connection) -> Rows:
     """Return the rows of what was found out."""
     return {table.name: [dict(row._mapping) for row in connection.execute(sa.select(table))] for table in CARRIED}  # noqa: SLF001 - SQLAlchemy's public name
+
+
+def taught(connection: sa.Connection, since: datetime) -> Rows:
+    """Return rows of how long work took before a time, as far as the newest runs before it say."""
+    before = (t.run.c.created_at < micros(since), t.run.c.backfill == "", t.run.c.ended_at.is_not(None))
+    newest = sa.select(t.run.c.id).where(*before).order_by(t.run.c.id.desc()).limit(TAUGHT)
+    ids: list[str] = list(connection.scalars(newest))[::-1]
+    found: dict[tuple[str, str], tuple[float, ...]] = {}
+    for start in range(0, len(ids), CHUNK):
+        runs = queries.whole_runs(connection, ids[start : start + CHUNK])
+        for one in (one for run in sorted(runs, key=lambda run: run.run.id) for one in lasted_before(run)):
+            found[one.instance, one.key] = learnt(found.get((one.instance, one.key), ()), one.seconds)
+    return {
+        "duration": [
+            {"instance": instance, "key": key, "ended_at": micros(since), "data": dump(seconds)}
+            for (instance, key), seconds in found.items()
+        ]
+    }
 
 
 def anchored(anchors: Mapping[tuple[str, str], datetime], next_at: Mapping[tuple[str, str], datetime | None]) -> Rows:

@@ -12,8 +12,13 @@ from sandbox.living import live
 from stackhub.cli.where import Where
 from stackhub.contract import Outcome
 from stackhub.contract.sandbox import Ends, Turn
+from stackhub.model.codec import load
+from stackhub.sandbox.replay import record
 from stackhub.sandbox.understudy import Act
 from stackhub.store import queries
+from stackhub.store.copying import copy
+from stackhub.store.database import engine
+from stackhub.store.reading import open_reader
 
 ENV = {
     "fivetran": "FIVETRAN_API_KEY=key-of-ours\nFIVETRAN_API_SECRET=secret-of-ours\n",
@@ -223,3 +228,32 @@ def test_a_run_in_shadow_begins_its_build_when_the_load_that_somebody_else_began
     assert timedelta() <= built - landed <= timedelta(minutes=1)
     shown = stackhub("replay", "--shadow")
     assert "would have started 1 extract and 1 build; 0 of them before the data was in" in shown.out
+
+
+# --- what is read ------------------------------------------------------------------------------------------------------
+
+
+def read(url, *, days=0):
+    with open_reader(url) as reader:
+        return reader(partial(record, since=night(days), until=night(DAYS)))
+
+
+@pytest.mark.postgres
+def test_a_history_on_postgresql_is_the_same(history, postgres):
+    file = history / ".stackhub" / "stackhub.db"
+    with postgres.borrowed() as url:
+        to = engine(url)
+        copy(file, to, "test")
+        to.dispose()
+        there, here = read(url), read(f"sqlite:///{file}")
+    for part in ("runs", "tried", "own", "around", "facts"):
+        assert getattr(there, part) == getattr(here, part), part
+
+
+def test_what_was_learnt_before_the_time_is_known_when_it_begins(history):
+    url = f"sqlite:///{history / '.stackhub' / 'stackhub.db'}"
+    assert read(url).found_out["duration"] == []
+    taught = {row["key"]: load(tuple[float, ...], row["data"]) for row in read(url, days=4).found_out["duration"]}
+    first, second, late = taught["task:loaded/marts"]  # on the third day it failed
+    assert all(abs(found - wanted) <= 15 for found, wanted in zip((first, second, late), (120, 60, 1500), strict=True))
+    assert len(taught["task:loaded/crm"]) == len(taught["job:sync:salesforce"]) == 4
