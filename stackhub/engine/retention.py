@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -84,26 +84,35 @@ def _forget_runs(connection: sa.Connection, ids: list[str]) -> None:
 
 def _forget_rest(connection: sa.Connection, before: int) -> None:
     """Delete old history of the hub itself; the newest landing of each connection stays, whatever its age."""
+    for statement in _rest():
+        connection.execute(statement, {"before": before})
+
+
+@cache
+def _rest() -> tuple[sa.Delete, ...]:
+    """Say what deletes it, in this order; made once."""
+    before: sa.BindParameter[int] = sa.bindparam("before", type_=sa.BigInteger)
     incidents = sa.select(t.incident.c.id).where(t.incident.c.resolved_at < before)
-    done = t.outbox.c.state != "pending"
-    connection.execute(sa.delete(t.receipt).where(t.receipt.c.incident.in_(incidents)))
-    connection.execute(sa.delete(t.outbox).where(t.outbox.c.created_at < before, done))
-    connection.execute(sa.delete(t.incident).where(t.incident.c.resolved_at < before))
-    connection.execute(sa.delete(t.mute).where(t.mute.c.ended_at < before))
     over = sa.select(t.backfill.c.id).where(t.backfill.c.ended_at < before)
-    connection.execute(sa.delete(t.backfill_part).where(t.backfill_part.c.backfill.in_(over)))
-    connection.execute(sa.delete(t.backfill).where(t.backfill.c.ended_at < before))
-    connection.execute(sa.delete(t.event).where(t.event.c.run == "", t.event.c.at < before))
-    connection.execute(sa.delete(t.tick).where(t.tick.c.at < before))
-    connection.execute(sa.delete(t.deadline).where(t.deadline.c.at < before, t.deadline.c.state != "open"))
-    connection.execute(sa.delete(t.command).where(t.command.c.done_at < before))
     active = sa.select(t.pipeline.c.name).where(t.pipeline.c.retired == 0)
-    connection.execute(sa.delete(t.inference).where(t.inference.c.pipeline.not_in(active)))
-    connection.execute(sa.delete(t.owed).where(t.owed.c.paid_at < before))
-    connection.execute(sa.delete(t.duration).where(t.duration.c.ended_at < before))
     newer = t.landing.alias("newer")
     same = sa.and_(newer.c.instance == t.landing.c.instance, newer.c.connection == t.landing.c.connection)
     later = sa.exists().where(same, newer.c.seen_at > t.landing.c.seen_at)
-    connection.execute(sa.delete(t.landing).where(t.landing.c.seen_at < before, later))
     used = sa.union(sa.select(t.run.c.snapshot), sa.select(t.pipeline.c.snapshot))
-    connection.execute(sa.delete(t.snapshot).where(t.snapshot.c.hash.not_in(used)))
+    return (
+        sa.delete(t.receipt).where(t.receipt.c.incident.in_(incidents)),
+        sa.delete(t.outbox).where(t.outbox.c.created_at < before, t.outbox.c.state != "pending"),
+        sa.delete(t.incident).where(t.incident.c.resolved_at < before),
+        sa.delete(t.mute).where(t.mute.c.ended_at < before),
+        sa.delete(t.backfill_part).where(t.backfill_part.c.backfill.in_(over)),
+        sa.delete(t.backfill).where(t.backfill.c.ended_at < before),
+        sa.delete(t.event).where(t.event.c.run == "", t.event.c.at < before),
+        sa.delete(t.tick).where(t.tick.c.at < before),
+        sa.delete(t.deadline).where(t.deadline.c.at < before, t.deadline.c.state != "open"),
+        sa.delete(t.command).where(t.command.c.done_at < before),
+        sa.delete(t.inference).where(t.inference.c.pipeline.not_in(active)),
+        sa.delete(t.owed).where(t.owed.c.paid_at < before),
+        sa.delete(t.duration).where(t.duration.c.ended_at < before),
+        sa.delete(t.landing).where(t.landing.c.seen_at < before, later),
+        sa.delete(t.snapshot).where(t.snapshot.c.hash.not_in(used)),
+    )

@@ -39,7 +39,10 @@ LINE = {
     ],
 }
 
-pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")  # hubs are killed
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),  # hubs are killed
+]
 
 
 @pytest.fixture(autouse=True)
