@@ -19,6 +19,7 @@ COLUMNS = {
     "lane": ("instance", "''", "not_before", "epoch", "owner"),
     "pipeline": ("name", "''", "paused_at", "snapshot", "retired"),
     "watermark": ("pipeline || '|' || instance || ':' || name", "trigger", "mark", "run", "connection"),
+    "owed": ("pipeline || '|' || task", "node || '|' || extract", "paid_by", "landed_at", "since"),
     "backfill": ("id", "pipeline", "state", "version", "data"),
     "backfill_part": ("backfill", "seq || '.' || end_at", "state", "run", "start_at"),
 }

@@ -187,7 +187,7 @@ class Oracle:
             self._landed(change, seen)
         if change.new == "failed" and change.act == "update" and run.data.get("cancel_at") is None:
             self._failed.append(change.one)
-        if change.new == "partial":
+        if change.new == "partial" and change.most != "press":
             raise Violation(7, f"{change.one}.{change.two} is partial, and no vendor here leaves anything undone")
 
     def _intended(self, change: Change, run: SeenRun, seen: SeenStep) -> None:
@@ -197,7 +197,10 @@ class Oracle:
         what = options.get("connection") or options.get("select") or ""
         self.intents.add((what, f"{change.one}.{change.two}.{seen.data.get('serial', 1)}"))
         for need in self.needs(run, change.two):
-            if run.steps[need].state not in GOES_ON:
+            left = change.most == "press" and need in (
+                seen.data.get("without") or ()
+            )  # what it builds without: `debts`
+            if run.steps[need].state not in GOES_ON and not left:
                 text = f"{change.one}.{change.two} is to be started while {need}, which it needs, was {run.steps[need].state}"
                 raise Violation(1, text)
 

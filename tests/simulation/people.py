@@ -130,7 +130,8 @@ class Desk:
 
 def goes_on(pipeline: dict[str, Any]) -> bool:
     """Say whether a pipeline may have something to do without any tick."""
-    return any("landed" in trigger for trigger in pipeline.get("triggers", ()))
+    parts = any("partial" in task.get("with", {}) for task in pipeline["tasks"].values())
+    return parts or any("landed" in trigger for trigger in pipeline.get("triggers", ()))
 
 
 @dataclass

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from engine import written
-from engine.written import AlertRoute, BuildOptions, limits, operation, settings_of, subject
+from engine.written import AlertRoute, BuildOptions, PressOptions, limits, operation, settings_of, subject
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from simulation.vendors import Account, Told, Town, starts_anew
 
@@ -23,6 +23,7 @@ from stackhub.contract import (
     Part,
     Pending,
     Promise,
+    Relation,
     Role,
     Speaks,
     StartIs,
@@ -52,6 +53,7 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
         "endless": operation(StartIs.JOINABLE, Role.EXTRACT, cancellable=False),
         "wait": operation(StartIs.KEYED, Role.EXTRACT),
     },
+    "press": {"build": operation(StartIs.KEYED, Role.TRANSFORM, PressOptions)},
     "mill": {
         "build": operation(StartIs.KEYED, Role.TRANSFORM, BuildOptions),
         "marked": operation(StartIs.MARKED, Role.TRANSFORM, BuildOptions),
@@ -150,7 +152,13 @@ class PlayedCatalog(PlayedJobs):
 
     def _held(self, name: str) -> Connection:
         landed = self.account.landed(name)
-        return Connection(id=name, name=name, health=Health.OK, last=landed.end.landing if landed else None)
+        return Connection(
+            id=name,
+            name=name,
+            health=Health.OK,
+            last=landed.end.landing if landed else None,
+            relations=(Relation("raw", "crm", name),),
+        )
 
 
 @dataclass
@@ -202,7 +210,7 @@ class PlayedConnector:
     summary = "played"
     limits = staticmethod(limits)
 
-    def __init__(self, town: Town, name: Literal["tap", "mill", "bell", "horn", "post"]):
+    def __init__(self, town: Town, name: Literal["tap", "press", "mill", "bell", "horn", "post"]):
         self.name = name
         self.settings = settings_of(name, Played)
         self.operations = OPERATIONS.get(name, {})
@@ -214,6 +222,10 @@ class PlayedConnector:
         account = self._town[context.instance]
         if self.name in NOTIFIERS:
             yield PlayedNotifier(account, context, *NOTIFIERS[self.name])
+        elif self.name == "press":
+            from simulation.press import PlayedBuilds
+
+            yield PlayedBuilds(account, context)
         elif self.name == "tap" and self._town.spec.lists:
             yield PlayedCatalog(account, context)
         else:

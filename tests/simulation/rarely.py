@@ -109,6 +109,25 @@ def ahead(spec: Spec, rng: random.Random) -> Spec:
     )
 
 
+def parts(spec: Spec, rng: random.Random) -> Spec:
+    """Let a pipeline build what it can, and owe the rest until it lands."""
+    pipelines = deepcopy(spec.pipelines)
+    one = rng.choice(pipelines)
+    loads = sorted({task["with"]["connection"] for task in one["tasks"].values() if task["uses"] == "tap.sync"})
+    known = sorted(name.removeprefix("tap:") for name in spec.turns if name.startswith("tap:"))
+    if len(known) > 1 and len(loads) < 2:
+        loads = known[:2]
+        one["tasks"] |= {f"x{name}": {"uses": "tap.sync", "with": {"connection": name}} for name in loads}
+    if not loads:
+        return spec
+    partial = rng.choice((True, True, {"wait": "10m"}))
+    one["tasks"]["part"] = {"uses": "press.build", "with": {"partial": partial}}
+    models = {f"m_{name}": [f"crm.{name}"] for name in loads} | {"static": []}
+    models["both"] = [f"m_{name}" for name in loads[:2]]
+    more = {"pipelines": pipelines, "models": models, "lists": True, "instances": {**spec.instances, "press": {}}}
+    return _loaded(spec, rng, loads, 2).model_copy(update=more)
+
+
 def _some(spec: Spec, rng: random.Random) -> list[str]:
     """Return one connection or two of those there are."""
     known = sorted(name.removeprefix("tap:") for name in spec.turns if name.startswith("tap:"))
@@ -125,4 +144,4 @@ def _loaded(spec: Spec, rng: random.Random, names: list[str], most: int) -> Spec
     return spec.model_copy(update={"others": [*spec.others, *more]})
 
 
-PARTS: tuple[Part, ...] = (lands, waits, pasts, days, ahead)
+PARTS: tuple[Part, ...] = (lands, waits, pasts, days, ahead, parts)

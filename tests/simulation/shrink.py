@@ -55,7 +55,7 @@ def _changes(whole: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield {**whole, "pipelines": [*whole["pipelines"][:place], less, *whole["pipelines"][place + 1 :]]}
     if "hubs" in whole:
         yield {**whole, "hubs": whole["hubs"] - 1}
-    for name in ("fallback", "retention", "lists", "lasted"):
+    for name in ("fallback", "retention", "lists", "lasted", "models"):
         yield from ({key: value for key, value in whole.items() if key != name} for _ in range(name in whole))
 
 

@@ -116,6 +116,9 @@ class Spec(Written):
     instances: dict[str, dict[str, float | str]]
     pipelines: list[dict[str, Any]]
     turns: dict[str, list[Turn]] = {}  # "tap:orders": its jobs, one after another, over and over
+    models: dict[
+        str, list[str]
+    ] = {}  # of the project that ``press`` builds: each with what it reads, "crm.c0" or a model
     lasted: dict[str, list[float]] = {}  # "p0/t0": how long it took before the world began, in seconds
     faults: list[Fault] = []
     others: list[Other] = []

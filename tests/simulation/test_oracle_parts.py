@@ -7,7 +7,7 @@ import structlog
 from simulation.test_oracle import LINE, at, caught, world
 from simulation.world import live
 
-from stackhub.decide import asked
+from stackhub.decide import asked, owed, partial
 from stackhub.decide import backfill as decide_backfill
 from stackhub.decide import incident as decide_incident
 from stackhub.decide.days import Days as Kept
@@ -260,3 +260,52 @@ def test_reminders_that_come_too_often(monkeypatch):
 
     monkeypatch.setattr(decide_incident, "_again", soon)
     caught(telling({"renotify": "20m"}), 4, match="within less than")
+
+
+# --- a part now, the rest when it lands ---
+
+PART = {
+    "pipeline": "line",
+    "schedule": {"cron": "5 12 * * *"},
+    "tasks": {
+        "c0": {"uses": "tap.sync", "with": {"connection": "c0"}, "retries": {"attempts": 1}},
+        "c1": {"uses": "tap.sync", "with": {"connection": "c1"}, "retries": {"attempts": 1}},
+        "part": {"uses": "press.build", "with": {"partial": True}, "retries": {"attempts": 1}},
+    },
+}
+
+
+def leaving(**more):
+    return world(
+        pipelines=[PART],
+        instances={"tap": {}, "press": {}, "bell": {}},
+        models={"a": ["crm.c0"], "b": ["crm.c1"], "both": ["a", "b"], "static": []},
+        turns={"tap:c1": [{"seconds": 60, "ends": "fatal"}]},
+        lists=True,
+        **more,
+    )
+
+
+def test_nothing_is_caught_where_a_part_is_built_and_the_rest_when_it_has_landed():
+    assert live(leaving()).runs == 2
+
+
+def test_something_that_is_built_on_what_has_not_landed(monkeypatch):
+    monkeypatch.setattr(partial, "sources", lambda *_: ())
+    caught(leaving(), 7, match="which it reads, is failed")
+
+
+def test_something_owed_that_is_built_before_its_input_has_landed(monkeypatch):
+    monkeypatch.setattr(owed, "payable", lambda debts: {"part": tuple({debt.node for debt in debts})} if debts else {})
+    monkeypatch.setattr(owed, "covered", lambda debts, _: list(debts))
+    caught(leaving(), 7, match="has not landed")
+
+
+def test_something_owed_that_is_never_built(monkeypatch):
+    monkeypatch.setattr(owed, "payable", lambda _: {})
+    caught(leaving(), 0, match="is owed")
+
+
+def test_something_owed_that_is_said_to_be_built():
+    sql = "UPDATE owed SET paid_by = run WHERE paid_by = ''"
+    caught(leaving(), 7, prepare=at(30 * 60, sql), match="which has not built it")

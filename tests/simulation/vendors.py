@@ -50,6 +50,8 @@ class VendorJob:
     ended: int = 0
     put_off: bool = False  # for good: it will not resume by itself
     cancelled: int = 0
+    leave: tuple[str, ...] = ()  # of a build: sources below which nothing is to be built
+    only: tuple[str, ...] = ()  # of a build: models that are; all where there is none
 
     @property
     def running(self) -> bool:

@@ -19,6 +19,7 @@ from typing import Any
 from simulation import afterwards, audit
 from simulation.ahead import Ahead
 from simulation.days import Days
+from simulation.debts import Debts
 from simulation.farends import FarEnds
 from simulation.fleet import SOON, Fleet
 from simulation.landed import Landed
@@ -142,6 +143,7 @@ class World:
         self.reader = audit.Reader(database_file)
         self.oracle = Oracle(self.reader, self.town, self.fleet.now)
         self.landed = Landed(self.oracle, alone=spec.hubs == 1)
+        self.debts = Debts(self.oracle)
         alone = spec.hubs == 1
         exact = alone and all(event.do in {"kill", "stop"} for event in spec.hub)
         self.oracle.eyes = [
@@ -149,6 +151,7 @@ class World:
             Pasts(self.oracle, alone=alone),
             Days(self.oracle),
             Ahead(self.oracle, exact=exact),
+            self.debts,
         ]
         self.far_ends = FarEnds(self.oracle, self.fleet.owner)
         self.crowd = Crowd(self.oracle, database_file, self.fleet.now)
@@ -191,6 +194,7 @@ class World:
             self._commits = self.universe.commits
             self.oracle()
         self.far_ends()
+        self.debts.jobs()
         if self._armed and not self.fleet.over:
             self._armed = [(left - 1, event) for left, event in self._armed]
             for left, event in self._armed:
@@ -308,7 +312,8 @@ class World:
 
     def _waited_for(self) -> list[str]:
         steps = [step for run in self.oracle.runs.values() for step in run.steps.values() if step.state == "running"]
-        return sorted({step.data["handle"]["wait"] for step in steps if "wait" in (step.data.get("handle") or {})})
+        waited = {step.data["handle"]["wait"] for step in steps if "wait" in (step.data.get("handle") or {})}
+        return sorted(waited | set(self.debts.unpaid()))
 
     def _told(self) -> Told:
         accounts = self.town.accounts.values()
