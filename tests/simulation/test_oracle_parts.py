@@ -200,8 +200,8 @@ def test_nothing_is_caught_where_a_warning_comes_to_pass():
 def test_a_warning_that_comes_too_late(monkeypatch):
     due_by, known, gone = forecasts.due_by, [], []
 
-    def ever_due(connection, until):
-        found = due_by(connection, until)
+    def ever_due(connection, **given):
+        found = due_by(connection, **given)
         (known if found else gone).extend(found or known)
         return found or known
 
