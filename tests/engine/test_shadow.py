@@ -124,8 +124,8 @@ async def test_a_death_at_any_point_changes_nothing_of_it(tmp_path):
         assert hub["tap"].jobs == hub["mill"].jobs == []
         assert (await hub.incidents(), await hub.messages()) == ([], [])
 
-    died = await every_death(tmp_path, furnished, story, check, about=("tap", "RUN"))
-    assert len(died) > 8
+    died = await every_death(tmp_path, furnished, story, check, about=("tap", "RUN_MOVED"))
+    assert len(died) > 6
 
 
 async def test_a_person_may_end_it_and_nothing_is_asked_of_a_vendor(shadow):
