@@ -11,7 +11,7 @@ from simulation.vendors import Account, Told
 
 SPEAKS = {"bell": "live", "horn": "alarm", "post": "plain"}
 DEFAULT_ON = ["failed", "late", "at_risk", "stalled"]
-ANYTHING = {"failed", "late", "stalled"}
+ANYTHING = {"failed", "late", "at_risk", "stalled"}
 
 
 def unquiet(oracle: Oracle, slack: timedelta) -> str:

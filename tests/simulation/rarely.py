@@ -90,7 +90,8 @@ def days(spec: Spec, rng: random.Random) -> Spec:
         one["calendars"] = {"odd": [f"{day}" for day in near if rng.random() < 0.5] or [f"{near[2]}"]}
         for nth, schedule in enumerate(one["schedule"]):
             if not nth or rng.random() < 0.5:
-                schedule[rng.choice(("only", "except"))] = ["odd"]
+                weekly = schedule.get("cron", "").endswith("6")  # its day may be none of those, and that is refused
+                schedule["except" if weekly else rng.choice(("only", "except"))] = ["odd"]
     return spec.model_copy(update={"pipelines": pipelines})
 
 
