@@ -150,7 +150,14 @@ async def assembled(
     keeper = RunKeeper(store, board, incidents, births, clock, around, group, owing)
     board.attach(keeper)
     deadlines = Deadlines(
-        store, incidents, in_force, clock, tenure, impacts=impacts, ring=lanes.ring_outboxes, contact=contact
+        store=store,
+        incidents=incidents,
+        in_force=in_force,
+        clock=clock,
+        tenure=tenure,
+        impacts=impacts,
+        ring=lanes.ring_outboxes,
+        contact=contact,
     )
     abreast = Abreast(
         store=store,
@@ -165,10 +172,20 @@ async def assembled(
         ring=partial(_ring_news, lanes, triggers),
     )
     forecasts = Forecasts(
-        store, board, incidents, in_force, clock, tenure, impacts=impacts, ring=lanes.ring_outboxes, contact=contact
+        store=store,
+        board=board,
+        incidents=incidents,
+        in_force=in_force,
+        clock=clock,
+        tenure=tenure,
+        impacts=impacts,
+        ring=lanes.ring_outboxes,
+        contact=contact,
     )
     board.on_moved += [forecasts.moved, _ringer(board, lanes, deadlines, abreast)]
-    reminders = Reminders(store, incidents, in_force, clock, tenure, ring=lanes.ring_outboxes)
+    reminders = Reminders(
+        store=store, incidents=incidents, in_force=in_force, clock=clock, tenure=tenure, ring=lanes.ring_outboxes
+    )
     backfills = Backfills(
         store=store,
         board=board,

@@ -1,7 +1,7 @@
 """The deadlines: each is judged once, when it falls due, whether or not a run was ever started."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -52,68 +52,57 @@ class OpenDeadline:
         return key_of(self.pipeline, self.mode)
 
 
+@dataclass(slots=True, kw_only=True)
 class Deadlines:
     """Judges deadlines."""
 
-    def __init__(
-        self,
-        store: Store,
-        incidents: Incidents,
-        in_force: InForce,
-        clock: Clock,
-        tenure: Tenure,
-        *,
-        impacts: Impacts,
-        ring: Callable[[], None],
-        contact: str,
-    ) -> None:
-        self.bell = Bell()
-        self._store = store
-        self._incidents = incidents
-        self._in_force = in_force
-        self._clock = clock
-        self._tenure = tenure
-        self._impacts = impacts
-        self._ring = ring
-        self._contact = contact
+    store: Store
+    incidents: Incidents
+    in_force: InForce
+    clock: Clock
+    tenure: Tenure
+    impacts: Impacts
+    ring: Callable[[], None]
+    contact: str
+    bell: Bell = field(default_factory=Bell)
 
     async def run(self) -> None:
         """Judge what falls due until cancelled."""
         while True:
-            following = await self._store.read(_next)
-            now = self._clock.now()
+            following = await self.store.read(_next)
+            now = self.clock.now()
             if following is not None and following <= now:
-                for due in await self._store.read(partial(due_by, until=now)):
+                for due in await self.store.read(partial(due_by, until=now)):
                     try:
                         await self.judge(due)
                     except LostLane:  # whoever keeps the time now judges it
-                        self._tenure.drop(TIME)
+                        self.tenure.drop(TIME)
                 continue
-            look = self._clock.between_looks(LOOK)
+            look = self.clock.between_looks(LOOK)
             wait = look if following is None else (following - now).total_seconds()
             await self.bell.wait(min(wait, look))
 
     async def judge(self, due: OpenDeadline) -> None:
         """Say whether one deadline was met; a missed one is told in the same transaction."""
-        runs = await self._store.read(partial(queries.runs, pipeline=due.pipeline, limit=RUNS, backfills=False))
-        lateness = judged(due, runs, self._clock.now())
+        runs = await self.store.read(partial(queries.runs, pipeline=due.pipeline, limit=RUNS, backfills=False))
+        lateness = judged(due, runs, self.clock.now())
         if lateness is Lateness.AHEAD:
             return
         key = due.key
         newest = _newest(due, runs)
-        answering = await self._store.read(partial(queries.run, run_id=newest.id)) if newest else None
+        answering = await self.store.read(partial(queries.run, run_id=newest.id)) if newest else None
         about = await self._about(due.pipeline, answering)
-        async with self._incidents.holding(key):
-            transaction = Transaction(lanes=self._tenure.under(TIME))
+        async with self.incidents.holding(key):
+            transaction = Transaction(lanes=self.tenure.under(TIME))
             transaction.add(
                 Op(tx.DEADLINE_MOVED, {"b_id": due.id, "b_at": micros(due.deadline.at), "n_state": lateness.value})
             )
-            self._incidents.guard(key, transaction)
-            known = self._in_force.known.get(due.pipeline)
-            tell = lateness is Lateness.LATE or (lateness is Lateness.FOLDED and key in self._incidents.open)
+            self.incidents.guard(key, transaction)
+            known = self.in_force.known.get(due.pipeline)
+            tell = lateness is Lateness.LATE or (lateness is Lateness.FOLDED and key in self.incidents.open)
             change = None
             if tell and known is not None and not known.retired:
-                now = self._clock.now()
+                now = self.clock.now()
                 facet = facets.late(
                     known.pipeline,
                     answering,
@@ -121,24 +110,24 @@ class Deadlines:
                     text=due.deadline.text,
                     at=due.deadline.at,
                     covers=due.covers,
-                    contact=self._contact,
+                    contact=self.contact,
                 )
                 facet = reaching(facet, about.reach, about.times)
-                change = self._incidents.observe(key, facet, transaction, pipeline=due.pipeline)
+                change = self.incidents.observe(key, facet, transaction, pipeline=due.pipeline)
                 transaction.add(happened(now, "late", pipeline=due.pipeline, run=due.run, text=facet.title))
             try:
-                await self._store.apply(transaction)
+                await self.store.apply(transaction)
             except StaleRun:
-                await self._incidents.reload(self._store)
+                await self.incidents.reload(self.store)
                 return  # a run may have ended as it should by now: judged anew
-            self._incidents.committed([change], guarded=[key])
-        self._ring()
+            self.incidents.committed([change], guarded=[key])
+        self.ring()
 
     async def _about(self, pipeline: str, answering: OpenRun | None) -> About:
-        known = self._in_force.known.get(pipeline)
+        known = self.in_force.known.get(pipeline)
         if answering is not None:
-            return await self._impacts.of_run(answering)
-        return await self._impacts.of_pipeline(known.pipeline) if known is not None else About(reach=Reach())
+            return await self.impacts.of_run(answering)
+        return await self.impacts.of_pipeline(known.pipeline) if known is not None else About(reach=Reach())
 
 
 def judged(due: OpenDeadline, runs: list[Run], now: datetime) -> Lateness:

@@ -5,6 +5,7 @@ at any time, by whoever keeps the time, and made again after a death.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -37,41 +38,29 @@ LOOK: Final = 30.0  # seconds between looks at which deadlines there are
 AHEAD: Final = timedelta(days=2)  # deadlines beyond are not looked at yet
 
 
+@dataclass(slots=True, kw_only=True)
 class Forecasts:
     """Owns the `at_risk` facets of pipelines."""
 
-    def __init__(
-        self,
-        store: Store,
-        board: Board,
-        incidents: Incidents,
-        in_force: InForce,
-        clock: Clock,
-        tenure: Tenure,
-        *,
-        impacts: Impacts,
-        ring: Callable[[], None],
-        contact: str,
-    ) -> None:
-        self.bell = Bell()
-        self._store = store
-        self._board = board
-        self._incidents = incidents
-        self._in_force = in_force
-        self._clock = clock
-        self._tenure = tenure
-        self._impacts = impacts
-        self._ring = ring
-        self._contact = contact
-        self._last: dict[str, datetime] = {}  # when a pipeline was last looked at
-        self._next: dict[str, datetime] = {}
+    store: Store
+    board: Board
+    incidents: Incidents
+    in_force: InForce
+    clock: Clock
+    tenure: Tenure
+    impacts: Impacts
+    ring: Callable[[], None]
+    contact: str
+    bell: Bell = field(default_factory=Bell)
+    _last: dict[str, datetime] = field(default_factory=dict)  # when a pipeline was last looked at
+    _next: dict[str, datetime] = field(default_factory=dict)
 
     def moved(self, open_run: OpenRun, changed: Sequence[Step]) -> None:
         """Look again at a run in which something has moved, though not at once each time."""
         key = key_of(open_run.run.pipeline, open_run.run.mode)
         if open_run.pipeline.sla is None or not changed:
             return
-        soon = self._last.get(key, self._clock.now() - forecast.SOON) + forecast.SOON
+        soon = self._last.get(key, self.clock.now() - forecast.SOON) + forecast.SOON
         if key not in self._next or soon < self._next[key]:
             self._next[key] = soon
             self.bell.ring()
@@ -82,22 +71,22 @@ class Forecasts:
             try:
                 await self.look()
             except LostLane:  # whoever keeps the time now looks
-                self._tenure.drop(TIME)
-            now = self._clock.now()
+                self.tenure.drop(TIME)
+            now = self.clock.now()
             waits = [(at - now).total_seconds() for at in self._next.values()]
-            await self.bell.wait(max(0.0, min([*waits, self._clock.between_looks(LOOK)])))
+            await self.bell.wait(max(0.0, min([*waits, self.clock.between_looks(LOOK)])))
 
     async def look(self) -> None:
         """Look at every pipeline that has a deadline ahead and whose turn it is."""
-        now = self._clock.now()
-        runs = (one for one in self._board.runs() if one.pipeline.sla is not None)
+        now = self.clock.now()
+        runs = (one for one in self.board.runs() if one.pipeline.sla is not None)
         wanted = {key_of(one.run.pipeline, one.run.mode) for one in runs}
-        warned = {one.key for one in self._incidents.open.values() if Told.AT_RISK in one.facets}
+        warned = {one.key for one in self.incidents.open.values() if Told.AT_RISK in one.facets}
         due: dict[str, list[OpenDeadline]] = {}
         turn = [key for key in sorted(wanted | warned) if self._next.get(key, now) <= now]
         if turn:
             names = {pipeline_of(key) for key in turn}
-            for one in await self._store.read(partial(due_by, until=now + AHEAD, pipelines=names)):
+            for one in await self.store.read(partial(due_by, until=now + AHEAD, pipelines=names)):
                 due.setdefault(one.key, []).append(one)
         self._next = {key: at for key, at in self._next.items() if key in wanted | warned}
         for key in turn:
@@ -109,7 +98,7 @@ class Forecasts:
 
     async def _look_at(self, key: str, due: Sequence[OpenDeadline]) -> datetime:
         """Look at the runs that an incident's key is about; return when to look again."""
-        now, worst = self._clock.now(), None
+        now, worst = self.clock.now(), None
         if any(one.deadline.at <= now for one in due):
             return now + forecast.SOON  # first it is judged
         for one in due:
@@ -133,17 +122,17 @@ class Forecasts:
         return forecast.look_again(now, one.deadline.at)
 
     async def _outlook(self, one: OpenDeadline) -> tuple[OpenRun, Outlook] | None:
-        runs = {open_run.run.id: open_run for open_run in self._board.runs(one.pipeline)}
+        runs = {open_run.run.id: open_run for open_run in self.board.runs(one.pipeline)}
         mine = answering(one, [open_run.run for open_run in runs.values()])
         if not mine:
             return None
         open_run = runs[max(mine, key=lambda run: run.id).id]
-        histories = await self._store.read(partial(queries.histories, pipeline=open_run.pipeline))
-        outlook = forecast.of_run(open_run, histories, self._clock.now())
+        histories = await self.store.read(partial(queries.histories, pipeline=open_run.pipeline))
+        outlook = forecast.of_run(open_run, histories, self.clock.now())
         return None if outlook is None else (open_run, outlook)
 
     async def _warn(self, one: OpenDeadline, open_run: OpenRun, outlook: Outlook, was: Facet | None) -> None:
-        at, now = one.deadline.at, self._clock.now()
+        at, now = one.deadline.at, self.clock.now()
         before = was.cause.removeprefix(facets.AT_RISK) if was is not None else ""
         step = open_run.steps.get(outlook.waits_on(at, before))
         if was is not None and step is not None and step.task == before and was.covers == one.covers:
@@ -159,48 +148,48 @@ class Forecasts:
             step=step,
             node=await self._node(step, now) if step is not None else "",
             covers=one.covers,
-            contact=self._contact,
+            contact=self.contact,
         )
-        about = await self._impacts.of_run(open_run)
+        about = await self.impacts.of_run(open_run)
         facet = reaching(facet, about.reach, about.times)
         key = one.key
-        async with self._incidents.holding(key):
-            if self._board.get(open_run.run.id) is not open_run or self._told(key):
+        async with self.incidents.holding(key):
+            if self.board.get(open_run.run.id) is not open_run or self._told(key):
                 return  # it has moved meanwhile, and is looked at again
-            transaction = Transaction(lanes=self._tenure.under(TIME))
-            change = self._incidents.observe(key, facet, transaction, pipeline=one.pipeline)
+            transaction = Transaction(lanes=self.tenure.under(TIME))
+            change = self.incidents.observe(key, facet, transaction, pipeline=one.pipeline)
             transaction.add(happened(now, "at_risk", pipeline=one.pipeline, run=open_run.run.id, text=facet.title))
             await self._commit(key, transaction, change)
 
     async def _end(self, key: str, why: str) -> None:
-        async with self._incidents.holding(key):
-            transaction = Transaction(lanes=self._tenure.under(TIME))
-            await self._commit(key, transaction, self._incidents.cease(key, [Told.AT_RISK], transaction, why))
+        async with self.incidents.holding(key):
+            transaction = Transaction(lanes=self.tenure.under(TIME))
+            await self._commit(key, transaction, self.incidents.cease(key, [Told.AT_RISK], transaction, why))
 
     async def _commit(self, key: str, transaction: Transaction, change: Change | None) -> None:
         if change is None:
             return
-        self._incidents.guard(key, transaction)
+        self.incidents.guard(key, transaction)
         try:
-            await self._store.apply(transaction)
+            await self.store.apply(transaction)
         except StaleRun:
-            await self._incidents.reload(self._store)
+            await self.incidents.reload(self.store)
             return
-        self._incidents.committed([change], guarded=[key])
-        self._ring()
+        self.incidents.committed([change], guarded=[key])
+        self.ring()
 
     def _warned(self, key: str) -> Facet | None:
-        known = self._incidents.open.get(key)
+        known = self.incidents.open.get(key)
         return known.facets.get(Told.AT_RISK) if known is not None else None
 
     def _told(self, key: str) -> bool:
         """Say whether what is at risk has come to pass."""
-        known = self._incidents.open.get(key)
+        known = self.incidents.open.get(key)
         return known is not None and bool(known.facets.keys() & {Told.FAILED, Told.LATE})
 
     async def _node(self, step: Step, now: datetime) -> str:
         """Return the node of a step that has been going for longest."""
-        found = await self._store.read(partial(queries.nodes, run_id=step.run, task=step.task))
+        found = await self.store.read(partial(queries.nodes, run_id=step.run, task=step.task))
         going = [node for node in found.get(step.task, []) if node.state is NodeState.RUNNING and node.started_at]
         if not going:
             return ""

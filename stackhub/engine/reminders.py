@@ -4,6 +4,7 @@ Both are levels, not moments: whoever keeps the time looks at what is open, and 
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -27,26 +28,17 @@ log = structlog.get_logger()
 LOOK: Final = 5.0  # seconds, at most, between looks
 
 
+@dataclass(slots=True, kw_only=True)
 class Reminders:
     """Owns what is told without anything having changed."""
 
-    def __init__(
-        self,
-        store: Store,
-        incidents: Incidents,
-        in_force: InForce,
-        clock: Clock,
-        tenure: Tenure,
-        *,
-        ring: Callable[[], None],
-    ) -> None:
-        self.bell = Bell()
-        self._store = store
-        self._incidents = incidents
-        self._in_force = in_force
-        self._clock = clock
-        self._tenure = tenure
-        self._ring = ring
+    store: Store
+    incidents: Incidents
+    in_force: InForce
+    clock: Clock
+    tenure: Tenure
+    ring: Callable[[], None]
+    bell: Bell = field(default_factory=Bell)
 
     async def run(self) -> None:
         """Tell until cancelled."""
@@ -54,49 +46,49 @@ class Reminders:
             try:
                 await self.look()
             except LostLane:  # whoever keeps the time now tells it
-                self._tenure.drop(TIME)
+                self.tenure.drop(TIME)
             await self.bell.wait(self._seconds())
 
     async def look(self) -> None:
         """End the mutes whose time has come, and tell what is due."""
-        now = self._clock.now()
-        if any(mute.until <= now for mute in self._incidents.mutes):
+        now = self.clock.now()
+        if any(mute.until <= now for mute in self.incidents.mutes):
             await self._end_mutes(now)
-        for incident in [one for one in self._incidents.open.values() if self._due(one, now)]:
-            if any(await self._incidents.keep([incident.key], self._telling(incident.key), self._store)):
-                self._ring()
+        for incident in [one for one in self.incidents.open.values() if self._due(one, now)]:
+            if any(await self.incidents.keep([incident.key], self._telling(incident.key), self.store)):
+                self.ring()
 
     def _seconds(self) -> float:
         """Return how long nothing is known to fall due; never longer than between two looks."""
-        now, routes = self._clock.now(), self._incidents.routes
-        dues = [mute.until for mute in self._incidents.mutes]
-        if self._in_force.reminds():
-            dues += [at for one in self._incidents.open.values() if (at := reminded_at(one, routes(one))) is not None]
+        now, routes = self.clock.now(), self.incidents.routes
+        dues = [mute.until for mute in self.incidents.mutes]
+        if self.in_force.reminds():
+            dues += [at for one in self.incidents.open.values() if (at := reminded_at(one, routes(one))) is not None]
         ahead = [(at - now).total_seconds() for at in dues if at > now]
-        return min([self._clock.between_looks(LOOK), *ahead])
+        return min([self.clock.between_looks(LOOK), *ahead])
 
     async def _end_mutes(self, now: datetime) -> None:
-        over = [mute for mute in self._incidents.mutes if mute.until <= now]
-        transaction = Transaction(lanes=self._tenure.under(TIME))
+        over = [mute for mute in self.incidents.mutes if mute.until <= now]
+        transaction = Transaction(lanes=self.tenure.under(TIME))
         for mute in over:
             transaction.add(
                 muted.ended(mute, mute.until, ""), happened(now, "unmuted", text=f"{mute.key}: the time has come")
             )
-        await self._store.apply(transaction)
-        await self._incidents.reload(self._store)
+        await self.store.apply(transaction)
+        await self.incidents.reload(self.store)
         log.info("mutes have ended", keys=[mute.key for mute in over])
 
     def _due(self, incident: Incident, now: datetime) -> bool:
         if incident.untold:
-            return self._incidents.muted(incident) is None
-        if not self._in_force.reminds():
+            return self.incidents.muted(incident) is None
+        if not self.in_force.reminds():
             return False
-        at = reminded_at(incident, self._incidents.routes(incident))
-        return at is not None and at <= now and self._incidents.muted(incident) is None
+        at = reminded_at(incident, self.incidents.routes(incident))
+        return at is not None and at <= now and self.incidents.muted(incident) is None
 
     def _telling(self, key: str) -> Callable[[Transaction], list[Change | None]]:
         def build(transaction: Transaction) -> list[Change | None]:
-            transaction.lanes.update(self._tenure.under(TIME))
-            return [self._incidents.tell_again(key, transaction)]
+            transaction.lanes.update(self.tenure.under(TIME))
+            return [self.incidents.tell_again(key, transaction)]
 
         return build
