@@ -228,7 +228,8 @@ class Hub:
         calls = sum(len(part.busy) for one in held for part in (one.lane, one.outbox, one.sweeper) if part)
         decisions = any(slot.busy for slot in self.engine.board._slots.values())
         looking = any(one.busy for one in self.engine.files._standing.values())
-        return calls <= self.house.world.stuck and not decisions and not looking
+        writing = self.engine.store.writer._committer._began is not None
+        return calls <= self.house.world.stuck and not (decisions or looking or writing)
 
     async def now_until(self, holds):
         """Wait until something holds while the hub's clock stands still."""
