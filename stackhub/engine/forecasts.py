@@ -52,15 +52,15 @@ class Forecasts:
     ring: Callable[[], None]
     contact: str
     bell: Bell = field(default_factory=Bell)
-    _last: dict[str, datetime] = field(default_factory=dict)  # when a pipeline was last looked at
+    _last: dict[str, datetime] = field(default_factory=dict)  # when a run was last looked at
     _next: dict[str, datetime] = field(default_factory=dict)
 
     def moved(self, open_run: OpenRun, changed: Sequence[Step]) -> None:
-        """Look again at a run in which something has moved, though not at once each time."""
+        """Look again at a run in which something has moved: at once the first time, and then not each time."""
         key = key_of(open_run.run.pipeline, open_run.run.mode)
         if open_run.pipeline.sla is None or not changed:
             return
-        soon = self._last.get(key, self.clock.now() - forecast.SOON) + forecast.SOON
+        soon = self._last.get(open_run.run.id, self.clock.now() - forecast.SOON) + forecast.SOON
         if key not in self._next or soon < self._next[key]:
             self._next[key] = soon
             self.bell.ring()
@@ -79,8 +79,12 @@ class Forecasts:
     async def look(self) -> None:
         """Look at every pipeline that has a deadline ahead and whose turn it is."""
         now = self.clock.now()
-        runs = (one for one in self.board.runs() if one.pipeline.sla is not None)
-        wanted = {key_of(one.run.pipeline, one.run.mode) for one in runs}
+        runs = {
+            one.run.id: key_of(one.run.pipeline, one.run.mode)
+            for one in self.board.runs()
+            if one.pipeline.sla is not None
+        }
+        wanted = set(runs.values())
         warned = {one.key for one in self.incidents.open.values() if Told.AT_RISK in one.facets}
         due: dict[str, list[OpenDeadline]] = {}
         turn = [key for key in sorted(wanted | warned) if self._next.get(key, now) <= now]
@@ -89,12 +93,12 @@ class Forecasts:
             for one in await self.store.read(partial(due_by, until=now + AHEAD, pipelines=names)):
                 due.setdefault(one.key, []).append(one)
         self._next = {key: at for key, at in self._next.items() if key in wanted | warned}
+        self._last = {run: at for run, at in self._last.items() if run in runs}
+        self._last |= {run: now for run, key in runs.items() if key in turn}
         for key in turn:
-            self._last[key] = now
             self._next.pop(key, None)
             again = await self._look_at(key, due.get(key, []))
             self._next[key] = min(again, self._next.get(key, again))  # something may have moved meanwhile
-        self._last = {key: at for key, at in self._last.items() if key in self._next}
 
     async def _look_at(self, key: str, due: Sequence[OpenDeadline]) -> datetime:
         """Look at the runs that an incident's key is about; return when to look again."""
