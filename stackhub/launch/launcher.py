@@ -90,10 +90,9 @@ class Launcher:
         place = Place(self.directory(handle))
         process = place.look()
         if isinstance(process, Running) and (began := place.began()):
-            if began.shim_lives:
-                self._watch.add(began.shim, began.shim_birth)
-            else:
-                self._watch.add(began.pid, began.birth)
+            known = (began.shim, began.shim_birth) if began.shim_lives else (began.pid, began.birth)
+            if not self._watch.add(*known):  # it has ended since, and nobody would be woken
+                return place.look()
         return process
 
     def find(self, key: str) -> Handle | None:

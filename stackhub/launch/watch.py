@@ -36,20 +36,21 @@ class Watch:
         self._wake = wake
         self._fds: dict[int, tuple[int, asyncio.AbstractEventLoop]] = {}
 
-    def add(self, pid: int, birth: int = 0) -> None:
-        """Watch a process; one with a ``birth`` only if it is that very one."""
+    def add(self, pid: int, birth: int = 0) -> bool:
+        """Watch a process; one with a ``birth`` only if it is that very one. Say whether it is watched."""
         if pid in self._fds or not hasattr(os, "pidfd_open"):
-            return
+            return pid in self._fds
         try:
             loop = asyncio.get_running_loop()
             fd = os.pidfd_open(pid)
         except (RuntimeError, OSError):  # no loop to wake, no such process, no more files to open
-            return
+            return False
         if birth and shim.birth(pid) != birth:
             os.close(fd)
-            return
+            return False
         self._fds[pid] = (fd, loop)
         loop.add_reader(fd, self._ended, pid)
+        return True
 
     def close(self) -> None:
         """Watch no more."""

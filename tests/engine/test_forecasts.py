@@ -181,3 +181,21 @@ async def test_the_node_that_is_being_built_is_named(shop):
             facet = await hub.until(lambda: told(hub).get(Told.AT_RISK), step=timedelta(seconds=10))
     assert "waiting on marts" in facet.title
     assert dict(facet.facts)["Building"].startswith("orders (for ")
+
+
+async def test_a_run_is_looked_at_when_it_begins_however_short_ago_the_one_before_it_was(house):
+    house["tap"].hold = True
+    when = SHOP.replace("schedule: {{cron: '0 13 * * *'}}\n", "")
+    house.instances("tap", "mill", "bell").pipeline(when.format(sla="max_duration: 2h"))
+    async with house.hub() as hub:
+        await remember(hub.store, **{name: [3.0 + n / 10 for n in range(12)] for name in KNOWN})
+    async with house.hub() as hub:  # which has learnt it
+        first = await hub.trigger("shop")
+        await hub.until(lambda: len(house["tap"].running()) == 2)
+        end(house, "crm")
+        end(house, "web")
+        await hub.ended(first)
+        await hub.engine.apply(house.pipeline(when.format(sla="max_duration: 12s")).read())
+        await hub.trigger("shop")
+        facets = await hub.until(lambda: told(hub))
+        assert (Told.AT_RISK in facets, Told.LATE in facets) == (True, False)
