@@ -30,10 +30,6 @@ from stackhub.model.step import DONE, OPEN, Step, StepState
 SCENARIOS: Final = 127
 FEWER: Final = 31  # for a run of more than `LARGE` open tasks
 LARGE: Final = 150
-SOON: Final = timedelta(seconds=15)  # between two looks at a run in which much is moving, at least
-NEAR: Final = timedelta(seconds=1)  # and when its deadline is near: a run may be given seconds
-LATER: Final = timedelta(minutes=5)  # and at most
-PARTS: Final = 20  # of the time that is left, after one of which it is looked at again
 KEPT: Final = 0.3  # of the scenarios: a step that holds up so many goes on being named
 Draws = tuple[float, ...]  # in seconds from now, one for each scenario
 
@@ -73,9 +69,17 @@ class Outlook:
 
 def of_run(open_run: OpenRun, histories: Mapping[str, Sequence[float]], now: datetime) -> Outlook | None:
     """Look at an open run; ``histories`` are by task. None where it cannot succeed any more, or is asked to end."""
+    return of_hopeful(open_run, histories, now) if hopeful(open_run) else None
+
+
+def hopeful(open_run: OpenRun) -> bool:
+    """Say whether a run may still succeed, and is not asked to end."""
     states = {step.state for step in open_run.steps.values()}
-    if not states <= OPEN | DONE or open_run.run.ended_at is not None or open_run.run.cancel_at is not None:
-        return None
+    return states <= OPEN | DONE and open_run.run.ended_at is None and open_run.run.cancel_at is None
+
+
+def of_hopeful(open_run: OpenRun, histories: Mapping[str, Sequence[float]], now: datetime) -> Outlook:
+    """Look at an open run that may still succeed."""
 
     def lasts(task: Task, parts: Draws, starts: Draws) -> Draws:
         return _of_step(open_run.steps[task.name], histories.get(task.name, ()), parts, starts, now)
@@ -96,11 +100,6 @@ def of_tick(pipeline: Pipeline, histories: Mapping[str, Sequence[float]], tick: 
 def at_risk(risk: float, sla: Sla, *, already: bool) -> bool:
     """Say whether people are told: from ``at_risk`` on, and until it has fallen below ``at_risk_ends``."""
     return risk >= sla.at_risk or (already and risk >= sla.at_risk_ends)
-
-
-def look_again(now: datetime, at: datetime) -> datetime:
-    """Return when a run is looked at again of which nothing is heard meanwhile."""
-    return now + min(max((at - now) / PARTS, NEAR), LATER)
 
 
 def _through(

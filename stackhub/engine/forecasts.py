@@ -11,7 +11,9 @@ from functools import partial
 from typing import Final
 
 from stackhub.clock import Clock
+from stackhub.contract import in_thread
 from stackhub.decide import facets, forecast
+from stackhub.decide.ahead import LATER, SOON, Ahead
 from stackhub.decide.forecast import Outlook
 from stackhub.decide.impact import reaching
 from stackhub.decide.incident import Change
@@ -25,7 +27,7 @@ from stackhub.engine.tenure import Tenure
 from stackhub.errors import LostLane, StaleRun
 from stackhub.model.incident import Facet, key_of, pipeline_of
 from stackhub.model.node import NodeState
-from stackhub.model.pipeline import Sla, Told
+from stackhub.model.pipeline import Told
 from stackhub.model.run import OpenRun
 from stackhub.model.step import Step
 from stackhub.store import queries
@@ -35,7 +37,7 @@ from stackhub.store.store import Store
 from stackhub.store.transaction import Transaction
 
 LOOK: Final = 30.0  # seconds between looks at which deadlines there are
-AHEAD: Final = timedelta(days=2)  # deadlines beyond are not looked at yet
+HORIZON: Final = timedelta(days=2)  # deadlines beyond are not looked at yet
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,7 +62,7 @@ class Forecasts:
         key = key_of(open_run.run.pipeline, open_run.run.mode)
         if open_run.pipeline.sla is None or not changed:
             return
-        soon = self._last.get(open_run.run.id, self.clock.now() - forecast.SOON) + forecast.SOON
+        soon = self._last.get(open_run.run.id, self.clock.now() - SOON) + SOON
         if key not in self._next or soon < self._next[key]:
             self._next[key] = soon
             self.bell.ring()
@@ -90,7 +92,7 @@ class Forecasts:
         turn = [key for key in sorted(wanted | warned) if self._next.get(key, now) <= now]
         if turn:
             names = {pipeline_of(key) for key in turn}
-            for one in await self.store.read(partial(due_by, until=now + AHEAD, pipelines=names)):
+            for one in await self.store.read(partial(due_by, until=now + HORIZON, pipelines=names)):
                 due.setdefault(one.key, []).append(one)
         self._next = {key: at for key, at in self._next.items() if key in wanted | warned}
         self._last = {run: at for run, at in self._last.items() if run in runs}
@@ -102,38 +104,39 @@ class Forecasts:
 
     async def _look_at(self, key: str, due: Sequence[OpenDeadline]) -> datetime:
         """Look at the runs that an incident's key is about; return when to look again."""
-        now, worst = self.clock.now(), None
+        now = self.clock.now()
         if any(one.deadline.at <= now for one in due):
-            return now + forecast.SOON  # first it is judged
-        for one in due:
-            found = await self._outlook(one)
-            if found is not None and (
-                worst is None or found[1].risk(one.deadline.at) > worst[2].risk(worst[0].deadline.at)
-            ):
-                worst = (one, *found)
+            return now + SOON  # first it is judged
+        ahead = await self._ahead(due)
         was = self._warned(key)
-        if worst is None:
+        if not ahead:
             if was is not None:
                 await self._end(key, "no run of it is under way that could miss its deadline")
-            return now + forecast.LATER
-        one, open_run, outlook = worst
-        risk, sla = outlook.risk(one.deadline.at), open_run.pipeline.sla or Sla()
-        if not forecast.at_risk(risk, sla, already=was is not None):
-            if was is not None:
-                await self._end(key, f"it will probably be in time: {facets.percent(risk)} to miss it")
-        elif not self._told(key):
-            await self._warn(one, open_run, outlook, was)
-        return forecast.look_again(now, one.deadline.at)
+            return now + LATER
+        told = [each for each in ahead if each[1].tells(now, already=was is not None)]
+        one, worst = max(told or ahead, key=lambda each: each[1].risk(now))
+        if told:
+            if not self._told(key):
+                await self._warn(one, worst.open_run, worst.outlook(now), was)
+            return now + LATER
+        if was is not None:
+            await self._end(key, f"it will probably be in time: {facets.percent(worst.risk(now))} to miss it")
+        return min([await in_thread(each.look_again, now) for _, each in ahead])  # large runs take a while
 
-    async def _outlook(self, one: OpenDeadline) -> tuple[OpenRun, Outlook] | None:
-        runs = {open_run.run.id: open_run for open_run in self.board.runs(one.pipeline)}
-        mine = answering(one, [open_run.run for open_run in runs.values()])
-        if not mine:
-            return None
-        open_run = runs[max(mine, key=lambda run: run.id).id]
-        histories = await self.store.read(partial(queries.histories, pipeline=open_run.pipeline))
-        outlook = forecast.of_run(open_run, histories, self.clock.now())
-        return None if outlook is None else (open_run, outlook)
+    async def _ahead(self, due: Sequence[OpenDeadline]) -> list[tuple[OpenDeadline, Ahead]]:
+        """Return the deadlines that an open run may yet keep."""
+        found, known = [], {}
+        for one in due:
+            runs = {open_run.run.id: open_run for open_run in self.board.runs(one.pipeline)}
+            mine = answering(one, [open_run.run for open_run in runs.values()])
+            open_run = runs[max(run.id for run in mine)] if mine else None
+            if open_run is None or not forecast.hopeful(open_run):
+                continue
+            if open_run.run.id not in known:
+                reading = partial(queries.histories, pipeline=open_run.pipeline)
+                known[open_run.run.id] = await self.store.read(reading)
+            found.append((one, Ahead(at=one.deadline.at, open_run=open_run, histories=known[open_run.run.id])))
+        return found
 
     async def _warn(self, one: OpenDeadline, open_run: OpenRun, outlook: Outlook, was: Facet | None) -> None:
         at, now = one.deadline.at, self.clock.now()

@@ -16,8 +16,9 @@ from typing import Final
 from row import Row
 
 from stackhub.decide import create, forecast
+from stackhub.decide.ahead import Ahead
 from stackhub.decide.history import learnt
-from stackhub.model.pipeline import Need, Pipeline, Sla, Task
+from stackhub.model.pipeline import Need, Pipeline, Task
 from stackhub.model.run import Interval, OpenRun, Trigger
 from stackhub.model.step import Step, StepState
 
@@ -107,17 +108,17 @@ def _ends(lasts: Mapping[str, float]) -> dict[str, float]:
 
 def _foretell(said: Said, lasts: Mapping[str, float], known: Mapping[str, Sequence[float]], within: float) -> None:
     ends = _ends(lasts)
-    end, deadline, sla = max(ends.values()), T0 + within * MINUTE, Sla()
+    end, deadline = max(ends.values()), T0 + within * MINUTE
     missed, warned = end > within, 0.0
     said.nights += 1
     said.missed += missed
-    now = T0
+    now, moves = T0, sorted(T0 + minutes * MINUTE for minutes in ends.values())
     while now < deadline and now < T0 + end * MINUTE:
-        outlook = forecast.of_run(_run(lasts, ends, now), known, now)
-        if outlook is not None and forecast.at_risk(outlook.risk(deadline), sla, already=False):
+        ahead = Ahead(at=deadline, open_run=_run(lasts, ends, now), histories=known)
+        if ahead.tells(now):
             warned = (deadline - now) / MINUTE
             break
-        now = max(forecast.look_again(now, deadline), now + MINUTE)
+        now = min([ahead.look_again(now), *(at for at in moves if at > now)])
     if missed and warned:
         said.leads.append(warned)
     said.wrongly += bool(warned) and not missed

@@ -133,8 +133,3 @@ def test_people_are_told_from_one_risk_on_and_until_another():
     assert forecast.at_risk(0.2, sla, already=True)
     assert not forecast.at_risk(0.19, sla, already=True)
     assert forecast.at_risk(1.0, with_(sla, at_risk=1.0, at_risk_ends=1.0), already=False)
-
-
-def test_looks_come_closer_as_the_deadline_does():
-    waits = [forecast.look_again(T0, T0 + timedelta(minutes=left)) - T0 for left in (600, 60, 10, 1, 0.1)]
-    assert waits == [forecast.LATER, *(timedelta(seconds=wait) for wait in (180, 30, 3)), forecast.NEAR]
