@@ -1,5 +1,6 @@
 """What is set in ``sql.env``, and what stands under ``with:``."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -46,9 +47,9 @@ class Asked(Options):
     params: Mapping[Name, Value] = Field(default_factory=dict)  # bound where the SQL says ":name"
 
     @property
+    @abstractmethod
     def texts(self) -> tuple[str, ...]:
         """Return the SQL that stands in the pipeline's file."""
-        raise NotImplementedError
 
     def read(self, texts: tuple[str, ...]) -> tuple[Statement, ...]:
         """Cut SQL into statements that can be carried out as the task says; raises ValueError."""

@@ -17,7 +17,7 @@ from stackhub.engine.impact import About, Impacts
 from stackhub.engine.incidents import Incidents
 from stackhub.engine.inforce import InForce
 from stackhub.engine.tenure import Tenure
-from stackhub.errors import LostLane, StaleRun
+from stackhub.errors import LostLane
 from stackhub.model.backfill import backfill_of
 from stackhub.model.incident import key_of
 from stackhub.model.pipeline import Mode
@@ -97,7 +97,6 @@ class Deadlines:
             transaction.add(
                 Op(tx.DEADLINE_MOVED, {"b_id": due.id, "b_at": micros(due.deadline.at), "n_state": lateness.value})
             )
-            self.incidents.guard(key, transaction)
             known = self.in_force.known.get(due.pipeline)
             tell = lateness is Lateness.LATE or (lateness is Lateness.FOLDED and key in self.incidents.open)
             change = None
@@ -115,12 +114,8 @@ class Deadlines:
                 facet = reaching(facet, about.reach, about.times)
                 change = self.incidents.observe(key, facet, transaction, pipeline=due.pipeline)
                 transaction.add(happened(now, "late", pipeline=due.pipeline, run=due.run, text=facet.title))
-            try:
-                await self.store.apply(transaction)
-            except StaleRun:
-                await self.incidents.reload(self.store)
+            if not await self.incidents.settled([key], transaction, [change], self.store):
                 return  # a run may have ended as it should by now: judged anew
-            self.incidents.committed([change], guarded=[key])
         self.ring()
 
     async def _about(self, pipeline: str, answering: OpenRun | None) -> About:

@@ -24,7 +24,7 @@ from stackhub.engine.impact import Impacts
 from stackhub.engine.incidents import Incidents
 from stackhub.engine.inforce import InForce
 from stackhub.engine.tenure import Tenure
-from stackhub.errors import LostLane, StaleRun
+from stackhub.errors import LostLane
 from stackhub.model.incident import Facet, key_of, pipeline_of
 from stackhub.model.node import NodeState
 from stackhub.model.pipeline import Told
@@ -174,16 +174,8 @@ class Forecasts:
             await self._commit(key, transaction, self.incidents.cease(key, [Told.AT_RISK], transaction, why))
 
     async def _commit(self, key: str, transaction: Transaction, change: Change | None) -> None:
-        if change is None:
-            return
-        self.incidents.guard(key, transaction)
-        try:
-            await self.store.apply(transaction)
-        except StaleRun:
-            await self.incidents.reload(self.store)
-            return
-        self.incidents.committed([change], guarded=[key])
-        self.ring()
+        if change is not None and await self.incidents.settled([key], transaction, [change], self.store):
+            self.ring()
 
     def _warned(self, key: str) -> Facet | None:
         known = self.incidents.open.get(key)

@@ -97,15 +97,22 @@ class Incidents:
             async with self.holding(*keys):
                 transaction = Transaction()
                 changes = build(transaction)
-                for key in keys:
-                    self.guard(key, transaction)
-                try:
-                    await store.apply(transaction)
-                except StaleRun:
-                    await self.reload(store)
-                    continue
-                self.committed(changes, guarded=keys)
-                return changes
+                if await self.settled(keys, transaction, changes, store):
+                    return changes
+
+    async def settled(
+        self, keys: Sequence[str], transaction: Transaction, changes: Sequence[Change | None], store: Store
+    ) -> bool:
+        """Commit what was decided while these incidents were held; False: something had moved, and is read anew."""
+        for key in keys:
+            self.guard(key, transaction)
+        try:
+            await store.apply(transaction)
+        except StaleRun:
+            await self.reload(store)
+            return False
+        self.committed(changes, guarded=keys)
+        return True
 
     def observe(
         self,

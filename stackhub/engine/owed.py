@@ -26,7 +26,7 @@ from stackhub.engine.incidents import Incidents
 from stackhub.engine.inference import Inference
 from stackhub.engine.inforce import InForce
 from stackhub.engine.tenure import Tenure
-from stackhub.errors import LostLane, StaleRun
+from stackhub.errors import LostLane
 from stackhub.model.backfill import backfill_of, rivals
 from stackhub.model.incident import PIPELINE
 from stackhub.model.pipeline import Mode, Pipeline
@@ -176,16 +176,10 @@ class Owing:
                 transaction.add(*self.rows(changed))
                 nodes = len({(debt.task, debt.node) for debt in changed})
                 transaction.add(happened(self.clock.now(), f"owed_{what}", pipeline=name, text=f"{nodes} nodes"))
-                self.incidents.guard(key, transaction)
-                try:
-                    await self.store.apply(transaction)
-                except StaleRun:
-                    await self.incidents.reload(self.store)
-                    await self.reload()
-                    continue
-                self.incidents.committed([], guarded=[key])
-                self.committed(changed)
-                return
+                if await self.incidents.settled([key], transaction, [], self.store):
+                    self.committed(changed)
+                    return
+                await self.reload()
 
     async def _pay(self, name: str) -> None:
         """Make a run of what a pipeline owes and can be built, where no run of it is open that might build it."""
@@ -213,14 +207,9 @@ class Owing:
             tried = owed.tried(mine, made.run.id, self._last)
             transaction = Transaction(lanes=self.tenure.under(TIME))
             transaction.add(*ops, *self.rows(tried))
-            self.incidents.guard(key, transaction)
-            try:
-                await self.store.apply(transaction)
-            except StaleRun:  # looked at again in a moment
-                await self.incidents.reload(self.store)
+            if not await self.incidents.settled([key], transaction, [], self.store):
                 await self.reload()
-                return
-            self.incidents.committed([], guarded=[key])
+                return  # looked at again in a moment
             self.committed(tried)
             self.board.adopt(made)
         log.info("what was owed is built", pipeline=name, run=made.run.id, nodes=len(mine))
