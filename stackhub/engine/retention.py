@@ -83,7 +83,7 @@ def _forget_runs(connection: sa.Connection, ids: list[str]) -> None:
 
 
 def _forget_rest(connection: sa.Connection, before: int) -> None:
-    """Delete old history of the hub itself; the newest landing of each connection stays, whatever its age."""
+    """Delete old history of the hub itself; of landings and configurations the newest stays."""
     for statement in _rest():
         connection.execute(statement, {"before": before})
 
@@ -98,6 +98,7 @@ def _rest() -> tuple[sa.Delete, ...]:
     newer = t.landing.alias("newer")
     same = sa.and_(newer.c.instance == t.landing.c.instance, newer.c.connection == t.landing.c.connection)
     later = sa.exists().where(same, newer.c.seen_at > t.landing.c.seen_at)
+    newest = sa.select(sa.func.max(t.revision.c.id)).scalar_subquery()
     used = sa.union(sa.select(t.run.c.snapshot), sa.select(t.pipeline.c.snapshot))
     return (
         sa.delete(t.receipt).where(t.receipt.c.incident.in_(incidents)),
@@ -115,4 +116,5 @@ def _rest() -> tuple[sa.Delete, ...]:
         sa.delete(t.duration).where(t.duration.c.ended_at < before),
         sa.delete(t.landing).where(t.landing.c.seen_at < before, later),
         sa.delete(t.snapshot).where(t.snapshot.c.hash.not_in(used)),
+        sa.delete(t.revision).where(t.revision.c.applied_at < before, t.revision.c.id < newest),
     )

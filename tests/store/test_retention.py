@@ -156,3 +156,13 @@ async def test_many_old_runs_go_in_small_bites(store):
     assert await retention.sweep(store, BEFORE) == len(runs)
     assert store.writer.commits - commits == 3, "two bites, and what hangs on no run"
     assert (await everything(store))["step"] == set()
+
+
+async def test_of_old_configurations_the_newest_stays_and_is_counted_on_from(store):
+    for owner in ("ada", "bob", "eve"):
+        await store.call(lambda c, owner=owner: configure.apply(c, {"shop": pipeline(owner=owner)}, OLD))
+    await retention.sweep(store, BEFORE)
+    assert [row[0] for row in (await everything(store))["revision"]] == [3]
+    same = await store.call(lambda c: configure.apply(c, {"shop": pipeline(owner="eve")}, NEW))
+    assert (same.revision, same.any) == (3, False)
+    assert (await store.call(lambda c: configure.apply(c, {"shop": pipeline()}, NEW))).revision == 4
