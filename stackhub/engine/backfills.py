@@ -25,6 +25,7 @@ from stackhub.engine.tenure import Tenure
 from stackhub.errors import LostLane, Refused, StaleRun
 from stackhub.model.backfill import GOING, RESYNC, Backfill, BackfillState, Part, PartState, backfill_of, key_of, rivals
 from stackhub.model.ids import Ids
+from stackhub.model.incident import Facet
 from stackhub.model.pipeline import Mode, Pipeline, Told
 from stackhub.model.run import OpenRun
 from stackhub.model.step import Step
@@ -138,7 +139,8 @@ class Backfills:
                 transaction.add(rows.part_moved(backfill.id, begun, part.state), *ops)
                 born.append(made)
         except Refused as err:  # what it was asked for fits the pipeline no longer
-            await self._end(backfill, BackfillState.FAILED, str(err))
+            unfit = decide.unfit(backfill, pipeline, str(err), self.clock.now())
+            await self._end(backfill, BackfillState.FAILED, str(err), unfit)
             return
         await self.store.apply(transaction)
         for made in born:
@@ -164,8 +166,11 @@ class Backfills:
                 except LostLane as err:
                     log.warning("a run cannot be asked to end here", run=open_run.run.id, reason=str(err))
 
-    async def _end(self, backfill: Backfill, state: BackfillState, reason: str) -> None:
-        """Put a backfill into another state, and end its incident where it has ended well or nobody wants it."""
+    async def _end(self, backfill: Backfill, state: BackfillState, reason: str, facet: Facet | None = None) -> None:
+        """Put a backfill into another state; ``facet`` tells of it where nothing has yet.
+
+        Its incident ends where it has ended well or nobody wants it.
+        """
         now, key = self.clock.now(), key_of(backfill)
         if not self.tenure.alone:
             await self.incidents.reload(self.store)  # another hub may have opened it
@@ -186,6 +191,8 @@ class Backfills:
             change = None
             if state in {BackfillState.SUCCEEDED, BackfillState.CANCELLED}:
                 change = self.incidents.cease(key, list(Told), transaction, f"backfill {backfill.id}: {reason}")
+            elif facet is not None and key not in self.incidents.open:
+                change = self.incidents.observe(key, facet, transaction, pipeline=backfill.pipeline)
             await self.store.apply(transaction)
             self.incidents.committed([change], guarded=[])
         if change is not None:

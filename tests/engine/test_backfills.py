@@ -9,6 +9,7 @@ from engine.far_end import FAILED, OK
 from engine.past import AFTER, SHOP, ask, day, one, over, shop, states
 
 from stackhub.errors import Refused
+from stackhub.model.pipeline import Told
 from stackhub.store import asof, queries
 from stackhub.store import backfills as rows
 from stackhub.store import tables as t
@@ -277,6 +278,14 @@ async def test_what_it_was_asked_for_may_fit_the_pipeline_no_longer(house):
         house["mill"].hold = False
         assert await over(hub, asked["backfill"]) == "failed"
         assert "no task 'marts'" in (await one(hub, asked["backfill"])).reason
+        await hub.told()
+        (told,) = hub.engine.incidents.open.values()
+        assert "no task 'marts'" in told.facets[Told.FAILED].error
+        assert any("backfill of shop failed" in message.message.title for message in await hub.messages())
+        await hub.engine.apply(house.pipeline(SHOP.format(top="")).read())
+        assert await ask(hub, only=["marts"])
+        assert await over(hub, asked["backfill"]) == "succeeded"
+        await hub.until(lambda: not hub.engine.incidents.open)
 
 
 async def test_a_pipeline_that_has_only_extracts_by_now_ends_it(house):
