@@ -17,6 +17,7 @@ from stackhub.decide.incident import Change
 from stackhub.decide.message import Post, Voice
 from stackhub.decide.mute import muting
 from stackhub.decide.routes import RouteIn
+from stackhub.engine.anew import Anew
 from stackhub.errors import StaleRun
 from stackhub.model.codec import dump
 from stackhub.model.ids import Ids
@@ -61,10 +62,11 @@ class Incidents:
         self._silent = silent
         self._mute = mute
         self._locks: dict[str, anyio.Lock] = {}
+        self._anew = Anew()
 
     async def reload(self, store: Store) -> None:
         """Take over what the store holds."""
-        found, self._turns, self.mutes = await store.read(_held)
+        found, self._turns, self.mutes = await self._anew.read(store, _held)
         self.open = {incident.key: incident for incident in found}
 
     def guard(self, key: str, transaction: Transaction) -> None:
@@ -207,6 +209,7 @@ class Incidents:
 
     def committed(self, changes: Sequence[Change | None], *, guarded: Sequence[str]) -> None:
         """Put what has been committed in place of what was known; ``guarded``: the keys given to `guard`."""
+        self._anew.committed()
         names = {name for key in guarded if (name := pipeline_of(key))}
         if names:
             self._turns = {name: turn + (name in names) for name, turn in self._turns.items()}

@@ -19,6 +19,7 @@ from stackhub.decide import create, owed
 from stackhub.decide.owed import Debt, Key
 from stackhub.decide.run import Decision
 from stackhub.decide.step import Heard
+from stackhub.engine.anew import Anew
 from stackhub.engine.bell import Bell
 from stackhub.engine.births import Births
 from stackhub.engine.board import Board, Item
@@ -58,10 +59,11 @@ class Owing:
     ledger: dict[Key, Debt] = field(default_factory=dict)
     bell: Bell = field(default_factory=Bell)
     _newest: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
+    _anew: Anew = field(default_factory=Anew)
 
     async def reload(self) -> None:
         """Take over what the store holds."""
-        self.ledger = {debt.key: debt for debt in await self.store.read(debts.unpaid)}
+        self.ledger = {debt.key: debt for debt in await self._anew.read(self.store, debts.unpaid)}
         self.bell.ring()
 
     def of(self, pipeline: str) -> list[Debt]:
@@ -104,6 +106,7 @@ class Owing:
 
     def committed(self, changed: Iterable[Debt]) -> None:
         """Put what has been committed in place of what was known."""
+        self._anew.committed()
         for debt in changed:
             if debt.paid_by:
                 self.ledger.pop(debt.key, None)

@@ -1,0 +1,65 @@
+"""What a hub reads anew is never older than what it holds, however long it is on its way."""
+
+import anyio
+from engine.house import NOON
+
+from stackhub.decide import facets
+from stackhub.engine.anew import Anew
+
+KEY = "config:shop"
+
+
+class Slow:
+    """A store whose answers take their time: what is committed meanwhile is not in them."""
+
+    def __init__(self, store, meanwhile):
+        self._store, self._meanwhile = store, [meanwhile]
+
+    async def read(self, what):
+        found = await self._store.read(what)
+        if self._meanwhile:
+            await self._meanwhile.pop()()
+        return found
+
+
+async def test_an_incident_that_is_opened_while_all_are_read_is_not_forgotten(house):
+    async with house.hub() as hub:
+        incidents, store = hub.engine.incidents, hub.store
+
+        def build(transaction):
+            return [incidents.observe(KEY, facets.trouble("trouble", "no", "mend it", NOON), transaction)]
+
+        await incidents.reload(Slow(store, lambda: incidents.keep([KEY], build, store)))
+        assert KEY in incidents.open
+        await incidents.reload(Slow(store, lambda: incidents.close(KEY, "mended", store)))
+        assert KEY not in incidents.open
+
+
+class Answers:
+    """A store that answers when it is told to."""
+
+    def __init__(self):
+        self.now, self.asked = 0, []
+
+    async def read(self, what):
+        found, answer = what(self.now), anyio.Event()
+        self.asked.append(answer)
+        await answer.wait()
+        return found
+
+
+async def test_of_two_who_read_at_once_the_last_has_what_is_newest():
+    anew, store, held = Anew(), Answers(), []
+
+    async def reload():
+        held.append(await anew.read(store, lambda now: now))
+
+    async with anyio.create_task_group() as group:
+        for moment in (1, 2):
+            store.now = moment
+            group.start_soon(reload)
+            await anyio.wait_all_tasks_blocked()
+        while len(held) < 2:
+            store.asked[-1].set()
+            await anyio.wait_all_tasks_blocked()
+    assert held == [1, 2]
