@@ -69,13 +69,19 @@ def moved(
 _ROW: Final = t.outbox.c
 _OLDER: Final = t.outbox.alias("older")
 _MINE: Final = (_ROW.instance == sa.bindparam("instance"), _ROW.state == sa.literal_column("'pending'"))
+_TOLD: Final = (
+    sa.exists()
+    .where(t.receipt.c.incident == _ROW.incident, t.receipt.c.route == _ROW.route)
+    .correlate(t.outbox)  # from within the next one as well
+)
 _FIRST_IN_LINE: Final = ~sa.exists().where(  # of each incident and route the oldest that waits
     _OLDER.c.incident == _ROW.incident,
     _OLDER.c.route == _ROW.route,
     _OLDER.c.state == sa.literal_column("'pending'"),
-    sa.or_(
-        _OLDER.c.seq < _ROW.seq,
-        sa.and_(_OLDER.c.seq == _ROW.seq, _OLDER.c.part > _ROW.part),  # "root" before "entry"
+    sa.or_(  # "root" > "entry": a root goes before its entry, and the first of all before any, which hang on it
+        sa.and_(_OLDER.c.part == _ROW.part, _OLDER.c.seq < _ROW.seq),
+        sa.and_(_OLDER.c.part > _ROW.part, sa.or_(_OLDER.c.seq <= _ROW.seq, ~_TOLD)),
+        sa.and_(_OLDER.c.part < _ROW.part, _OLDER.c.seq < _ROW.seq, _TOLD),
     ),
 )
 _COUNT: Final = sa.select(sa.func.count()).select_from(t.outbox).where(*_MINE)

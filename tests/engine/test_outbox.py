@@ -192,6 +192,26 @@ async def test_only_the_newest_live_message_waits(house, name):
     assert order(house, name)[0] == ("root", "resolved"), "nobody is woken for what is over"
 
 
+async def test_nothing_is_said_in_a_thread_before_there_is_one(house):
+    told_by(house, "bell")
+    house["tap"].hold = True
+    house["tap"].outcomes.clear()
+    house["bell"].broken = Unavailable("503")
+    async with house.hub() as hub:
+        run = await hub.trigger("shop")
+        await hub.until(lambda: len(house["tap"].running()) == 2)
+        house["tap"].end("orders", FAILED)
+        await hub.at(run, "orders", "failed")
+        house["tap"].end("stripe", FAILED)
+        await hub.ended(run)
+        house["tap"].hold = False
+        await fail(hub)
+        house["bell"].broken = None
+        await hub.told(step=STRIDE)
+        assert [one.state for one in await hub.messages() if one.part == "root"] == ["superseded", "superseded", "sent"]
+    assert order(house, "bell") == [("root", "resolved"), ("entry", "updated"), ("entry", "resolved")]
+
+
 async def test_what_may_have_been_raised_is_taken_back_in_order(house):
     told_by(house, "horn")
     house["horn"].will("deliver", Lost(Unsure("cut")))
