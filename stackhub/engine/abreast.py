@@ -60,7 +60,7 @@ class Abreast:
             if found is not None:
                 self.board.renew(found)
         await self.incidents.reload(self.store)
-        self.in_force.known = await self.store.read(queries.pipelines)
+        await self.in_force.reload(self.store)
         await self.owing.reload()
         await self.scheduler.load()
         self.hosts.silent = await self.store.read(partial(lanes.silent, now=self.clock.now()))

@@ -317,11 +317,9 @@ class Commands:
             for scheduled in self.scheduler.schedules(name):
                 await self.scheduler.fall(scheduled, now, paused_since=since, resume=True)
         await self.store.call(lambda connection: configure.pause(connection, name, reason, now if paused else None))
+        await self.in_force.reload(self.store)
         line = happened(now, "paused" if paused else "resumed", pipeline=name, text=reason)
         await self.store.apply(Transaction().add(line))
-        self.in_force.known[name] = replace(  # as it is by now: a configuration may have been applied meanwhile
-            self.in_force.known[name], paused_at=now if paused else None, paused_reason=reason if paused else ""
-        )
         self.scheduler.bell.ring()
         return {"pipeline": name, "paused": paused}
 

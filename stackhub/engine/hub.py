@@ -83,7 +83,7 @@ class Engine:
         now = self.clock.now()
         applied = await self.store.call(lambda connection: configure.apply(connection, configuration.pipelines, now))
         self.in_force.configuration = configuration
-        self.in_force.known = await self.store.read(queries.pipelines)
+        await self.in_force.reload(self.store)
         self.revision = applied.revision
         await self.scheduler.load()
         await self.lanes.bring_to(configuration.instances)

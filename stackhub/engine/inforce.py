@@ -10,9 +10,12 @@ from stackhub.config.read import Configuration
 from stackhub.contract import Operation, Speaks, StartIs
 from stackhub.decide.ends import Rule
 from stackhub.decide.routes import RouteIn, route_id
+from stackhub.engine.anew import Anew
 from stackhub.engine.incidents import FALLBACK
 from stackhub.model.pipeline import Mode, Pipeline, Route
+from stackhub.store import queries
 from stackhub.store.queries import Known
+from stackhub.store.store import Store
 
 UNKNOWN: Final = Rule(start_is=StartIs.BLIND, settle=timedelta(minutes=2), cancellable=False)
 
@@ -25,6 +28,11 @@ class InForce:
         self.known: dict[str, Known] = {}
         self.speaks: dict[str, Speaks] = {}  # of every open notifier
         self.drained: dict[str, Instance] = {}  # removed, but open steps still need them
+        self._anew = Anew()
+
+    async def reload(self, store: Store) -> None:
+        """Take over what the store knows of pipelines."""
+        self.known = await self._anew.read(store, queries.pipelines)
 
     def retention(self) -> timedelta:
         """Return for how long history is kept."""

@@ -13,6 +13,7 @@ from stackhub.decide.overlap import Meeting, clash
 from stackhub.decide.run import Cancel
 from stackhub.decide.schedule import Due, Verdict, fall_due
 from stackhub.decide.triggers import waits_until
+from stackhub.engine.anew import Anew
 from stackhub.engine.bell import Bell
 from stackhub.engine.births import Births, deadline_rows
 from stackhub.engine.board import Board
@@ -51,10 +52,11 @@ class Scheduler:
         self._in_force = in_force
         self._clock = clock
         self._schedules: list[Scheduled] = []
+        self._anew = Anew()
 
     async def load(self) -> None:
         """Read the schedules in force, after a configuration was applied."""
-        self._schedules = await self._store.read(configure.schedules)
+        self._schedules = await self._anew.read(self._store, configure.schedules)
         self.bell.ring()
 
     def following(self, pipeline: str) -> datetime | None:
