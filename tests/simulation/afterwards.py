@@ -35,7 +35,8 @@ def unquiet(oracle: Oracle, slack: timedelta) -> str:
 def check(oracle: Oracle, *, whole: bool = True, exact: bool = False, notifiers: set[str] | None = None) -> None:
     """Check everything that only shows at the end.
 
-    ``whole``: nothing has been forgotten meanwhile; ``exact``: one hub whose clock was never set. ``notifiers``: who hears by default, in a world that nobody edited.
+    ``whole``: nothing has been forgotten meanwhile; ``exact``: one hub whose clock was never set. ``notifiers``: who hears by
+    default, in a world that nobody edited and whose mutes are all remembered.
     """
     ticks.check(oracle)
     _tables_agree(oracle)

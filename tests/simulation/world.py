@@ -292,9 +292,10 @@ class World:
                 self.town["tap"].begin(connection, "", "sync")
             self._pass(SLICE)
             passed += SLICE
-        edited = any(person.wish not in COMMANDS for person in self.spec.people)
-        notifiers = None if edited else {name for name in self.spec.instances if name in afterwards.SPEAKS}
         whole = self.spec.retention == "90d" and not self.town.jumped
+        wishes = {person.wish for person in self.spec.people}
+        unknown = wishes - set(COMMANDS) or ("mute" in wishes and not whole)  # who heard, or was muted, by then
+        notifiers = None if unknown else {name for name in self.spec.instances if name in afterwards.SPEAKS}
         exact = self.spec.hubs == 1 and not self.town.jumped
         afterwards.check(self.oracle, whole=whole, exact=exact, notifiers=notifiers)
         if self.real:
