@@ -163,6 +163,7 @@ class Oracle:
             self.runs[change.one] = self.every_run[change.one] = SeenRun(
                 change.new, json.loads(change.more), change.most
             )
+            self.snapshot(change.most)  # as long as it is kept: ticks are checked at the end
             return
         if change.old in RUN_OVER:
             raise Violation(3, f"run {change.one} was {change.old} and is written again as {change.new}")

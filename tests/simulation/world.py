@@ -98,6 +98,9 @@ def _writer(made: Any, loop: Any) -> InlineWriter:
 def _place(process: int) -> Path:
     """Name a directory for the worlds of this process, in memory where the machine has such a place."""
     memory = MEMORY if os.access(MEMORY, os.W_OK) else Path(tempfile.gettempdir())
+    for left in memory.glob("stackhub-worlds-*"):
+        if not Path(f"/proc/{left.name.split('-')[2]}").exists():  # of a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
     return memory / f"stackhub-worlds-{process}-{secrets.token_hex(8)}"
 
 
