@@ -38,6 +38,16 @@ class Bucket:
         return self.tokens
 
 
+@dataclass
+class Thread:
+    """What was told of an incident on one route."""
+
+    root: Told | None = None  # that was told first of all, or is to be
+    first: int = 0  # the number of that
+    lines: int = 0  # beneath it
+    last: tuple[int, int, str] = (0, 0, "")
+
+
 class FarEnds:
     """Watches the far ends of one world."""
 
@@ -47,7 +57,7 @@ class FarEnds:
         self._order = -1
         self._buckets: dict[str, Bucket] = {}
         self._seen: dict[str, list[int]] = {}  # account -> calls, jobs, messages looked at
-        self._last: dict[tuple[str, str], tuple[int, str]] = {}  # told of an incident on a route
+        self._threads: dict[tuple[str, str], Thread] = {}  # of an incident on a route
 
     def bears(self, instance: str, rate: float, burst: float) -> None:
         """Say what an account bears."""
@@ -125,9 +135,26 @@ class FarEnds:
         before = [other for other in account.told[:nth] if other.key == told.key]
         if any(other.effect for other in before) and not told.doubt:
             raise Violation(4, f"{account.name} was told {told.key} again, and without doubt")
+        self._in_order(account.name, told, place)
+
+    def _in_order(self, account: str, told: Told, place: tuple[str, str]) -> None:
+        """Check that an incident's messages come one after another, and its thread after what it hangs on."""
         seq, _, part = place[1].partition(".")
-        mine = int(seq), "" if part == "root" else part  # the root message before the line in its thread
-        last = self._last.get((account.name, place[0]))
-        if last is not None and mine < last:
-            raise Violation(4, f"{account.name} was told {told.key} after {last} of the same incident and route")
-        self._last[account.name, place[0]] = mine
+        thread = self._threads.setdefault((account, place[0]), Thread())
+        if part == "root" and not thread.lines and (thread.root is None or not thread.root.answered):
+            thread.root, thread.first = told, int(seq)
+        opening = part == "root" and int(seq) <= thread.first
+        mine = int(not opening), int(seq), "" if part == "root" else part
+        if mine < thread.last:
+            raise Violation(4, f"{account} was told {told.key} after {thread.last} of the same incident and route")
+        thread.last = mine
+        if part != "root":
+            thread.lines += 1
+            there = thread.root is not None and thread.root.answered
+            waits = [
+                key
+                for (where, key), (state, _) in self._oracle.outbox.items()
+                if where == place[0] and state == "pending" and key.endswith(".root")
+            ]
+            if waits and not there and thread.lines == 1:
+                raise Violation(4, f"{account} was told {told.key}, a line of a thread that is not there: {waits}")

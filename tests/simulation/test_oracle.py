@@ -166,6 +166,18 @@ def test_a_message_that_is_told_twice(monkeypatch):
     caught(world(turns=FAILS), 4, match="again, and without doubt")
 
 
+def test_a_line_in_a_thread_that_is_not_there():
+    heard = (
+        "INSERT INTO receipt (incident, route, receipt, updated_at)"
+        " SELECT DISTINCT incident, route, '{}', 0 FROM outbox WHERE route = 'bell' AND part = 'entry'"
+    )
+    failing = [{"seconds": 60, "ends": "fatal"}] * 2 + [{"seconds": 60}]
+    down = [{"instance": "bell", "kind": "down", "until": 90 * 60.0}]
+    spec = world(hours=2.0, turns={"mill:s0": failing}, faults=down)
+    live(spec)
+    caught(spec, 4, prepare=at(85 * 60, heard), match="a thread that is not there")
+
+
 def test_a_tick_that_is_lost(monkeypatch):
     fall_due = scheduler.fall_due
     monkeypatch.setattr(
