@@ -13,7 +13,7 @@ from typing import Final
 
 from stackhub.contract import Event
 from stackhub.decide.facets import span
-from stackhub.decide.message import Post, Voice, message, posts, reminder
+from stackhub.decide.message import Post, Voice, beneath, message, posts, reminder
 from stackhub.decide.routes import Ear, RouteIn, ears, severity_at
 from stackhub.model.incident import Facet, Incident, Knows
 from stackhub.model.pipeline import Told
@@ -49,7 +49,7 @@ def observe(
         runs=incident.runs if not facet.run or facet.run in incident.runs else (*incident.runs, facet.run)[-RUNS:],
     )
     event = Event.UPDATED if incident.routes else Event.OPENED
-    entry = f"{facet.title}" if old is None else f"{facet.title} ({facet.summary})" if facet.summary else facet.title
+    entry = beneath(head(changed).title, facet.title, facet.summary if old is not None else "")
     return _kept(changed) if muted else _tell(changed, routes, voice, now, event, entry)
 
 
@@ -83,7 +83,7 @@ def unmuted(
     if not incident.untold or incident.resolved_at is not None:
         return None
     event = Event.UPDATED if incident.routes else Event.OPENED
-    return _tell(incident, routes, voice, now, event, f"{head(incident).title} (it was {was} until now)")
+    return _tell(incident, routes, voice, now, event, f"it was {was} until now")
 
 
 def quiet(incident: Incident) -> Change:
@@ -101,7 +101,7 @@ def remind(incident: Incident, routes: Sequence[RouteIn], voice: Voice, now: dat
     for route in due:
         known = knows[route.id]
         told = message(incident, facet, voice, now, Event.UPDATED, known.severity, _also(incident, facet))
-        made.append(reminder(route, incident, told, f"{facet.title}, still, after {span(now - incident.opened_at)}"))
+        made.append(reminder(route, incident, told, f"still, after {span(now - incident.opened_at)}"))
         knows[route.id] = replace(known, told_at=now)
     return Change(incident=replace(incident, routes=knows), posts=tuple(made))
 

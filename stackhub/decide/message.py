@@ -50,11 +50,18 @@ def message_key(incident: str, route: str, seq: int, part: Part) -> str:
     return f"{incident}.{seq}.{part.value}.{sha256(route.encode()).hexdigest()[:8]}"
 
 
+def beneath(title: str, what: str, more: str = "") -> str:
+    """Write the line that stands beneath a title: without what that says already."""
+    if what == title:
+        return more
+    return f"{what} ({more})" if more else what
+
+
 def posts(route: RouteIn, incident: Incident, told: Message, known: Knows | None, cause: str, entry: str) -> list[Post]:
     """Return what a route is told of a change; ``entry`` is that change as one line."""
     now = told.at
     root = Post(route=route, seq=incident.seq, part=Part.ROOT, message=told, due=now)
-    line = replace(told, part=Part.ENTRY, summary=entry)
+    line = replace(told, part=Part.ENTRY, summary=entry or told.summary)
     match route.speaks:
         case Speaks.LIVE:
             return [root] if known is None else [root, replace(root, part=Part.ENTRY, message=line)]

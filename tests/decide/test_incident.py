@@ -41,9 +41,11 @@ def test_a_live_message_is_edited_and_its_thread_gets_a_line_from_the_second_sta
     told = Story(LIVE).see(LATE)
     assert told.said == [("root", "opened", "")]
     told.see(FAILED)
-    assert told.said == [("root", "updated", FAILED.summary), ("entry", "updated", "shop failed: orders")]
+    assert told.said == [("root", "updated", FAILED.summary), ("entry", "updated", FAILED.summary)]
     told.see(replace(FAILED, summary="The next run is due at 07:00."))
-    assert told.said[1][2] == "shop failed: orders (The next run is due at 07:00.)"
+    assert told.said[1][2] == "The next run is due at 07:00."
+    told.see(replace(LATE, title="shop is later", summary="Nobody is waiting."))
+    assert told.said[1][2] == "shop is later (Nobody is waiting.)", "the title is that of the failure"
     told.end(Told.LATE)
     assert told.said[1][2] == "no longer late: run R2 succeeded"
     now = told.now
@@ -51,12 +53,12 @@ def test_a_live_message_is_edited_and_its_thread_gets_a_line_from_the_second_sta
     assert told.said == [("root", "resolved", "run R2 succeeded"), ("entry", "resolved", "run R2 succeeded")]
     assert [post.message.part for post in told.posts] == [Part.ROOT, Part.ENTRY]
     assert (told.incident.resolved_at, told.incident.resolution) == (now, "run R2 succeeded")
-    assert told.incident.seq == 5
+    assert told.incident.seq == 6
 
 
 def test_plain_words_are_a_message_for_each_state():
     told = Story(PLAIN).see(LATE).see(FAILED)
-    assert told.said == [("entry", "updated", "shop failed: orders")]
+    assert told.said == [("entry", "updated", FAILED.summary)]
     assert told.end(Told.LATE, Told.FAILED).said == [("entry", "resolved", "run R2 succeeded")]
 
 

@@ -53,7 +53,7 @@ def check(oracle: Oracle, *, exact: bool) -> None:
             raise Violation(4, f"{row['route']} was told of incident {row['incident']} while it was muted")
 
 
-STILL = ", still, after"  # how a line says that nothing has changed
+STILL = "still, after"  # how a line says that nothing has changed
 AWAY = timedelta(minutes=40)  # that a reminder may be late: idle loops look seldom in these worlds
 
 
