@@ -7,6 +7,7 @@ budget: as many as an even interval of ``look`` would take, and never more than 
 
     no history              within ``first_look`` of the start, then at most ``look`` apart
     history                 at most ``longest`` apart while no end is likely, dense when one is, never below ``soonest``
+    a history of short jobs when it is likely to be over, and no sooner than an even sweep would come
     the account's history   stands in for a job that has none; the bounds are those of no history
 
 What is saved while nothing is likely is credit that is spent later, so the number of sweeps stays the budget's.
@@ -95,7 +96,7 @@ def following(going: Sequence[Going], limit: Bounds, credit: float) -> float:
             return min(max(at + (1.0 - done) / density, limit.soonest), latest)
         done += density * cell.length
         at += cell.length
-    return latest
+    return min(max(at, limit.look), latest)  # too short to afford a sweep of its own: all that is known says it is over
 
 
 @dataclass(frozen=True, slots=True)

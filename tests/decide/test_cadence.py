@@ -44,6 +44,12 @@ def test_looks_are_sparse_early_and_dense_where_an_end_is_likely():
     assert beyond > 2 * likely, "nobody knows any more when it ends"
 
 
+def test_the_end_of_a_short_job_is_seen_no_later_than_by_even_looks():
+    for length in (0.5, 7.0, 14.0):
+        short = Going(elapsed=0.0, spread=spread([length] * 9))
+        assert cadence.first(short, LIMIT) <= LIMIT.look, "one that cannot pay for a look of its own"
+
+
 def test_what_is_likely_for_one_is_looked_for_though_others_are_far_from_their_end():
     going = [Going(elapsed=float(at), spread=KNOWN) for at in range(0, 300, 30)]
     assert following([*going, Going(elapsed=590.0, spread=KNOWN)], LIMIT, 25.0) < 8 < following(going, LIMIT, 25.0)
