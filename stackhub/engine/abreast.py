@@ -59,7 +59,6 @@ class Abreast:
             found = await self.store.read(partial(queries.run, run_id=run_id))
             if found is not None:
                 self.board.renew(found)
-        await self.incidents.reload(self.store)
         await self.in_force.reload(self.store)
         await self.owing.reload()
         await self.scheduler.load()

@@ -267,9 +267,8 @@ async def assembled(
 async def _go_on(engine: Engine, configuration: Configuration) -> None:
     """Take up everything where the hub before this one left it."""
     alone, store, now = engine.tenure.alone, engine.store, engine.clock.now
-    await engine.incidents.reload(store)
-    await engine.inference.reload()
     await engine.owing.reload()
+    await engine.inference.reload()
     found = await store.read(queries.open_runs)
     await engine.apply(configuration)
     for open_run in found:  # alone: the lock was free, so no call of a hub before us is under way

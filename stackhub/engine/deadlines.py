@@ -84,16 +84,17 @@ class Deadlines:
 
     async def judge(self, due: OpenDeadline) -> None:
         """Say whether one deadline was met; a missed one is told in the same transaction."""
+        key = due.key
+        transaction = Transaction(lanes=self.tenure.under(TIME))
+        self.incidents.guard(key, transaction)  # a run may end as it should from here on
         runs = await self.store.read(partial(queries.runs, pipeline=due.pipeline, limit=RUNS, backfills=False))
         lateness = judged(due, runs, self.clock.now())
         if lateness is Lateness.AHEAD:
             return
-        key = due.key
         newest = _newest(due, runs)
         answering = await self.store.read(partial(queries.run, run_id=newest.id)) if newest else None
         about = await self._about(due.pipeline, answering)
         async with self.incidents.holding(key):
-            transaction = Transaction(lanes=self.tenure.under(TIME))
             transaction.add(
                 Op(tx.DEADLINE_MOVED, {"b_id": due.id, "b_at": micros(due.deadline.at), "n_state": lateness.value})
             )

@@ -164,6 +164,7 @@ class Forecasts:
             if self.board.get(open_run.run.id) is not open_run or self._told(key):
                 return  # it has moved meanwhile, and is looked at again
             transaction = Transaction(lanes=self.tenure.under(TIME))
+            self.incidents.guard(key, transaction)
             change = self.incidents.observe(key, facet, transaction, pipeline=one.pipeline)
             transaction.add(happened(now, "at_risk", pipeline=one.pipeline, run=open_run.run.id, text=facet.title))
             await self._commit(key, transaction, change)
@@ -171,6 +172,7 @@ class Forecasts:
     async def _end(self, key: str, why: str) -> None:
         async with self.incidents.holding(key):
             transaction = Transaction(lanes=self.tenure.under(TIME))
+            self.incidents.guard(key, transaction)
             await self._commit(key, transaction, self.incidents.cease(key, [Told.AT_RISK], transaction, why))
 
     async def _commit(self, key: str, transaction: Transaction, change: Change | None) -> None:

@@ -16,6 +16,7 @@ from stackhub.decide import incident as decide
 from stackhub.decide.incident import Change
 from stackhub.decide.message import Post, Voice
 from stackhub.decide.mute import muting
+from stackhub.decide.owed import Debt, Key
 from stackhub.decide.routes import RouteIn
 from stackhub.engine.anew import Anew
 from stackhub.errors import StaleRun
@@ -24,7 +25,7 @@ from stackhub.model.ids import Ids
 from stackhub.model.incident import PIPELINE, SHADOW, Facet, Incident, Knows, pipeline_of
 from stackhub.model.mute import Mute
 from stackhub.model.pipeline import Told
-from stackhub.store import muted, queries
+from stackhub.store import debts, muted, queries
 from stackhub.store import transaction as tx
 from stackhub.store.rows import happened, incident_kept
 from stackhub.store.store import Store
@@ -53,6 +54,7 @@ class Incidents:
         """Say how to tell. ``silent`` says whether a pipeline is in shadow; the hub itself when it is ""."""
         self.open: dict[str, Incident] = {}
         self.mutes: Sequence[Mute] = ()  # that nobody has ended
+        self.ledger: dict[Key, Debt] = {}  # what is owed: read with the turns that guard it, and kept by `Owing`
         self._turns: Mapping[str, int] = {}
         self._alone = alone
         self._clock = clock
@@ -66,8 +68,9 @@ class Incidents:
 
     async def reload(self, store: Store) -> None:
         """Take over what the store holds."""
-        found, self._turns, self.mutes = await self._anew.read(store, _held)
+        found, self._turns, self.mutes, owed = await self._anew.read(store, _held)
         self.open = {incident.key: incident for incident in found}
+        self.ledger = {debt.key: debt for debt in owed}
 
     def guard(self, key: str, transaction: Transaction) -> None:
         """See that no other hub touches what a pipeline's incident hangs on meanwhile: else `StaleRun`, and read anew.
@@ -99,15 +102,18 @@ class Incidents:
             async with self.holding(*keys):
                 transaction = Transaction()
                 changes = build(transaction)
+                for key in keys:
+                    self.guard(key, transaction)
                 if await self.settled(keys, transaction, changes, store):
                     return changes
 
     async def settled(
         self, keys: Sequence[str], transaction: Transaction, changes: Sequence[Change | None], store: Store
     ) -> bool:
-        """Commit what was decided while these incidents were held; False: something had moved, and is read anew."""
-        for key in keys:
-            self.guard(key, transaction)
+        """Commit what was decided while these incidents were held; False: something had moved, and is read anew.
+
+        The transaction guards them from the moment at which what was decided on was looked at.
+        """
         try:
             await store.apply(transaction)
         except StaleRun:
@@ -281,8 +287,10 @@ class Incidents:
         return ops
 
 
-def _held(connection: sa.Connection) -> tuple[list[Incident], dict[str, int], list[Mute]]:
-    return queries.open_incidents(connection), queries.turns(connection), muted.in_force(connection)
+def _held(connection: sa.Connection) -> tuple[list[Incident], dict[str, int], list[Mute], list[Debt]]:
+    """Read all at one moment: an older ledger beside newer turns would be taken for what they guard."""
+    turns = queries.turns(connection)
+    return queries.open_incidents(connection), turns, muted.in_force(connection), debts.unpaid(connection)
 
 
 def posted(message_id: str, incident: str, post: Post, now: datetime, *, shadow: bool = False) -> Op:

@@ -114,9 +114,7 @@ class RunKeeper:
                 with anyio.CancelScope(shield=True):
                     await self._store.apply(transaction)
             except StaleRun:
-                await self._incidents.reload(self._store)
-                if debts:
-                    await self._owing.reload()
+                await self._owing.reload()
                 raise
             durations.learn(ends)
             self._incidents.committed([change], guarded=guarded)

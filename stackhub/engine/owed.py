@@ -19,7 +19,6 @@ from stackhub.decide import create, owed
 from stackhub.decide.owed import Debt, Key
 from stackhub.decide.run import Decision
 from stackhub.decide.step import Heard
-from stackhub.engine.anew import Anew
 from stackhub.engine.bell import Bell
 from stackhub.engine.births import Births
 from stackhub.engine.board import Board, Item
@@ -56,14 +55,17 @@ class Owing:
     inference: Inference
     clock: Clock
     tenure: Tenure
-    ledger: dict[Key, Debt] = field(default_factory=dict)
     bell: Bell = field(default_factory=Bell)
     _newest: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
-    _anew: Anew = field(default_factory=Anew)
+
+    @property
+    def ledger(self) -> dict[Key, Debt]:
+        """Return what is owed, by what and since when."""
+        return self.incidents.ledger
 
     async def reload(self) -> None:
         """Take over what the store holds."""
-        self.ledger = {debt.key: debt for debt in await self._anew.read(self.store, debts.unpaid)}
+        await self.incidents.reload(self.store)
         self.bell.ring()
 
     def of(self, pipeline: str) -> list[Debt]:
@@ -106,7 +108,6 @@ class Owing:
 
     def committed(self, changed: Iterable[Debt]) -> None:
         """Put what has been committed in place of what was known."""
-        self._anew.committed()
         for debt in changed:
             if debt.paid_by:
                 self.ledger.pop(debt.key, None)
@@ -176,13 +177,13 @@ class Owing:
                 if not changed:
                     return
                 transaction = Transaction(lanes=self.tenure.under(TIME))
+                self.incidents.guard(key, transaction)
                 transaction.add(*self.rows(changed))
                 nodes = len({(debt.task, debt.node) for debt in changed})
                 transaction.add(happened(self.clock.now(), f"owed_{what}", pipeline=name, text=f"{nodes} nodes"))
                 if await self.incidents.settled([key], transaction, [], self.store):
                     self.committed(changed)
                     return
-                await self.reload()
 
     async def _pay(self, name: str) -> None:
         """Make a run of what a pipeline owes and can be built, where no run of it is open that might build it."""
@@ -193,6 +194,8 @@ class Owing:
             return
         key = f"{PIPELINE}{name}"
         async with self.births.turn(name), self.incidents.holding(key):
+            transaction = Transaction(lanes=self.tenure.under(TIME))
+            self.incidents.guard(key, transaction)  # what is owed may move from here on
             nodes = owed.payable(self.of(name))
             if rivals(self.board.runs(name), Mode.LIVE) or not nodes:
                 return
@@ -208,11 +211,10 @@ class Owing:
                 origin={"owed": sorted({debt.run for debt in mine}), **({} if whole else {"only": sorted(nodes)})},
             )
             tried = owed.tried(mine, made.run.id, self._last)
-            transaction = Transaction(lanes=self.tenure.under(TIME))
             transaction.add(*ops, *self.rows(tried))
             if not await self.incidents.settled([key], transaction, [], self.store):
-                await self.reload()
-                return  # looked at again in a moment
+                self.bell.ring()  # looked at again in a moment
+                return
             self.committed(tried)
             self.board.adopt(made)
         log.info("what was owed is built", pipeline=name, run=made.run.id, nodes=len(mine))
