@@ -12,7 +12,7 @@ from stackhub_slack.render import Told, entry, root
 from stackhub_slack.route import SlackRoute, calling
 
 MARK: Final = "stackhub_incident"  # the type of the metadata that our messages carry
-MARGIN: Final = timedelta(minutes=10)  # by which our clock may be ahead of Slack's
+MARGIN: Final = timedelta(minutes=10)  # by which our clock may be ahead of Slack's, in a busy channel
 LONGEST_LOOK: Final = timedelta(days=1)  # an incident's first message is not looked for further back
 PAGE: Final = 200
 
@@ -135,11 +135,13 @@ class Bot:
         return (False, older) if older else None
 
     async def _rows(self, place: str, thread: Receipt | None, oldest: datetime) -> AsyncIterator[Mapping[str, Any]]:
-        """Yield the channel's or the thread's messages since then; none, and a lesser promise, if we may not read."""
+        """Yield the channel's messages since then, or the thread's; none, and a lesser promise, if we may not read.
+
+        The channel's last page is looked through whatever the time: our clock may have been ahead by hours.
+        """
         method = "conversations.replies" if thread else "conversations.history"
         form = {
             "channel": place,
-            "oldest": f"{oldest.timestamp():.6f}",
             "include_all_metadata": "true",
             "limit": PAGE,
             **({"ts": thread["ts"]} if thread else {}),
@@ -154,10 +156,12 @@ class Bot:
                 if answer["error"] in _UNREADABLE:
                     self.promise = Promise.AT_LEAST_ONCE
                 return
-            for row in answer.get("messages", ()):
+            rows = answer.get("messages") or ()
+            for row in rows:
                 yield row
             cursor = (answer.get("response_metadata") or {}).get("next_cursor") or ""
-            if not cursor:
+            passed = thread is None and rows and float(rows[-1].get("ts") or 0) < oldest.timestamp()  # newest first
+            if not cursor or passed:
                 return
 
 

@@ -190,6 +190,15 @@ async def test_a_message_in_doubt_is_found_among_many(bot, vendor, clock):
     assert calls(vendor).count("conversations.history") >= 4  # two rows a page
 
 
+async def test_what_is_in_doubt_is_found_though_our_clock_is_hours_ahead(bot, vendor):
+    ahead = timedelta(hours=2)
+    for doubt in (False, True):
+        receipt = await bot.deliver(replace(FAILED, at=FAILED.at + ahead), None, "k1", doubt=doubt)
+        await bot.deliver(replace(RETRY, at=RETRY.at + ahead), receipt, "k2", doubt=doubt)
+    [shown] = vendor.shown()
+    assert len(shown.replies) == 1
+
+
 async def test_a_root_overtaken_while_in_doubt_is_edited_not_doubled(bot, vendor, clock):
     vendor.faults.append(Fault(breaks=Breaks.AFTER, path="chat.postMessage"))
     with pytest.raises(Unsure):
