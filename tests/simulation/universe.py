@@ -206,6 +206,7 @@ class Life:
         self._paused_until = self._cut_until = 0.0
         self._writer: InlineWriter | None = None
         self._leave = asyncio.Event()
+        self._asking: dict[asyncio.Task[None], None] = {}
         self._main = self.loop.create_task(self._live(configuration), name=f"hub {number}")
 
     @property
@@ -245,7 +246,9 @@ class Life:
         if not self.up:
             asked.done, asked.error = True, ConnectionRefusedError("no hub is at work")
         else:
-            self.loop.create_task(self._ask(what, asked), name="asked")
+            task = self.loop.create_task(self._ask(what, asked), name="asked")
+            self._asking[task] = None  # in their order: a set has another in each process
+            task.add_done_callback(lambda task: self._asking.pop(task, None))
         return asked
 
     def submit(self, kind: str, **args: Any) -> Asked:
@@ -313,6 +316,8 @@ class Life:
             async with living as self.engine:
                 self.on_up(self)
                 await self._leave.wait()
+                for task in list(self._asking):  # as the daemon closes its doors first
+                    task.cancel()
 
     def _connect(self, url: str) -> sa.Engine:
         made = self.universe.engines(url, self.state)
@@ -340,7 +345,7 @@ class Life:
             asked.result = await what(self.engine)
         except StackhubError as err:
             asked.error = err
-        except Killed as err:
+        except (Killed, asyncio.CancelledError) as err:
             asked.error = err
             raise
         except Exception as err:
