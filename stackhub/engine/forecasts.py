@@ -32,7 +32,7 @@ from stackhub.model.run import OpenRun
 from stackhub.model.step import Step
 from stackhub.store import queries
 from stackhub.store.lanes import TIME
-from stackhub.store.rows import happened
+from stackhub.store.rows import happened, run_stands
 from stackhub.store.store import Store
 from stackhub.store.transaction import Transaction
 
@@ -118,7 +118,7 @@ class Forecasts:
         if told:
             if not self._told(key):
                 await self._warn(one, worst.open_run, worst.outlook(now), was)
-            return now + LATER
+            return now + (LATER if self._told(key) or self._warned(key) else SOON)
         if was is not None:
             await self._end(key, f"it will probably be in time: {facets.percent(worst.risk(now))} to miss it")
         return min([await in_thread(each.look_again, now) for _, each in ahead])  # large runs take a while
@@ -164,6 +164,7 @@ class Forecasts:
             if self.board.get(open_run.run.id) is not open_run or self._told(key):
                 return  # it has moved meanwhile, and is looked at again
             transaction = Transaction(lanes=self.tenure.under(TIME))
+            transaction.add(run_stands(open_run.run))  # it may have ended by another hub's word
             self.incidents.guard(key, transaction)
             change = self.incidents.observe(key, facet, transaction, pipeline=one.pipeline)
             transaction.add(happened(now, "at_risk", pipeline=one.pipeline, run=open_run.run.id, text=facet.title))

@@ -63,6 +63,11 @@ def run_moved(run: Run, was: int) -> Op:
     )
 
 
+def run_stands(run: Run) -> Op:
+    """See that a run has not moved meanwhile: else `StaleRun`."""
+    return Op(tx.RUN_STANDS, {"b_id": run.id, "b_version": run.version, "n_version": run.version})
+
+
 def step_moved(step: Step) -> Op:
     """Keep a step as it is now."""
     return Op(

@@ -97,6 +97,7 @@ def _conflict(table: sa.Table, key: tuple[str, ...], action: str) -> Statement:
 
 # In the order in which they run. What may conflict comes first: less is undone.
 RUN_MOVED: Final = _update(t.run, ("id", "version"), ("state", "version", "ended_at", "data"))
+RUN_STANDS: Final = _update(t.run, ("id", "version"), ("version",))  # which stays: it has not moved meanwhile
 TURN: Final = _update(t.pipeline, ("name", "turn"), ("turn",))
 SCHEDULE_MOVED: Final = _update(t.schedule, ("pipeline", "spec", "next_at"), ("next_at",))
 INCIDENT_MOVED: Final = _update(t.incident, ("id", "version"), ("version", "resolved_at", "data"))

@@ -68,11 +68,12 @@ def test_all_holds_where_it_once_did_not(seed):
     live(roll(seed))
 
 
-@pytest.mark.parametrize("seed", [15, 34, 71, 20378])
+@pytest.mark.parametrize("seed", [15, 34, 71, 20378, 25237])
 def test_all_holds_where_several_hubs_share_a_database(seed):
     """In 15 a lane moved, and the account's wish for patience was not known to the hub that attended it then.
 
-    In 20378 what another hub had just paid was built once more, by a ledger older than the turn that guards it.
+    In 20378 what another hub had just paid was built once more, by a ledger older than the turn that guards it; in 25237
+    a run was told to be at risk that another hub had just ended.
     """
     spec = roll(seed, several=True)
     assert spec.hubs > 1
