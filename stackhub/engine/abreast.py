@@ -12,7 +12,6 @@ from stackhub.clock import Clock
 from stackhub.engine.bell import Bell
 from stackhub.engine.board import Board
 from stackhub.engine.hosts import Hosts
-from stackhub.engine.incidents import Incidents
 from stackhub.engine.inforce import InForce
 from stackhub.engine.owed import Owing
 from stackhub.engine.scheduler import Scheduler
@@ -29,7 +28,6 @@ class Abreast:
 
     store: Store
     board: Board
-    incidents: Incidents
     in_force: InForce
     scheduler: Scheduler
     hosts: Hosts

@@ -162,7 +162,6 @@ async def assembled(
     abreast = Abreast(
         store=store,
         board=board,
-        incidents=incidents,
         in_force=in_force,
         scheduler=scheduler,
         hosts=hosts,
