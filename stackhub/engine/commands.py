@@ -313,9 +313,7 @@ class Commands:
         if (since is not None) == paused:
             return {"pipeline": name, "paused": paused, "already": True}
         reason = str(command.args.get("reason") or command.by)
-        if paused:  # known before it is kept: no tick begins a run in between
-            self.in_force.known[name] = replace(known, paused_at=now, paused_reason=reason)
-        else:
+        if not paused:
             for scheduled in self.scheduler.schedules(name):
                 await self.scheduler.fall(scheduled, now, paused_since=since, resume=True)
         await self.store.call(lambda connection: configure.pause(connection, name, reason, now if paused else None))
