@@ -19,12 +19,11 @@ from msgspec import structs
 
 from stackhub.decide import create
 from stackhub.errors import Refused
-from stackhub.model.backfill import LEFT, RESYNC, Backfill, BackfillState, Part, PartState, key_of
+from stackhub.model.backfill import LEFT, RESYNC, Backfill, BackfillState, Part, PartState
 from stackhub.model.incident import Facet
-from stackhub.model.pipeline import Pipeline, Told
+from stackhub.model.pipeline import Pipeline
 from stackhub.model.run import OpenRun, RunState, Trigger
 from stackhub.model.step import StepState
-from stackhub.model.words import Severity
 
 NOT_LOADED = "skipped: a backfill loads nothing; --resync-first loads once before, --extracts in each interval"
 
@@ -180,18 +179,3 @@ def told(facet: Facet, backfill: str, pipeline: str) -> Facet:
         f"{pipeline}: ", f"backfill of {pipeline}: ", 1
     )
     return replace(facet, title=title, covers=None, facts=(*facet.facts, ("Backfill", backfill)))
-
-
-def unfit(backfill: Backfill, pipeline: Pipeline, why: str, now: datetime) -> Facet:
-    """Say that a backfill cannot go on: what it was asked for fits its pipeline no longer."""
-    return Facet(
-        kind=Told.FAILED,
-        since=now,
-        severity=Severity.ERROR,
-        title=f"backfill of {backfill.pipeline} failed: the pipeline has changed",
-        error=why,
-        summary="Nothing more of it begins. Change the pipeline back and ask for the same again, or"
-        f" `stackhub alerts close {key_of(backfill)}`.",
-        facts=(("Backfill", backfill.id), *((("Asked for by", backfill.by),) if backfill.by else ())),
-        owners=(pipeline.owner,) if pipeline.owner else (),
-    )

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from stackhub.contract import Severity
 from stackhub.decide import partial
+from stackhub.model.backfill import Backfill, key_of
 from stackhub.model.incident import Facet
 from stackhub.model.pipeline import Pipeline, Told
 from stackhub.model.run import OpenRun
@@ -206,6 +207,21 @@ def account_down(instance: str, error: str, now: datetime, *, refused: bool, sta
         error=error,
         summary=then,
         facts=(("Stalled steps", str(stalled_steps)),) if stalled_steps else (),
+    )
+
+
+def unfit(backfill: Backfill, pipeline: Pipeline, why: str, now: datetime) -> Facet:
+    """Say that a backfill cannot go on: what it was asked for fits its pipeline no longer."""
+    return Facet(
+        kind=Told.FAILED,
+        since=now,
+        severity=Severity.ERROR,
+        title=f"backfill of {backfill.pipeline} failed: the pipeline has changed",
+        error=why,
+        summary="Nothing more of it begins. Change the pipeline back and ask for the same again, or"
+        f" `stackhub alerts close {key_of(backfill)}`.",
+        facts=(("Backfill", backfill.id), *((("Asked for by", backfill.by),) if backfill.by else ())),
+        owners=_owners(pipeline),
     )
 
 

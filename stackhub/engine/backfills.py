@@ -15,6 +15,7 @@ from stackhub.clock import Clock
 from stackhub.config.instances import Instance
 from stackhub.contract import Role
 from stackhub.decide import backfill as decide
+from stackhub.decide import facets
 from stackhub.decide.run import Cancel
 from stackhub.engine.bell import Bell
 from stackhub.engine.births import Births
@@ -139,7 +140,7 @@ class Backfills:
                 transaction.add(rows.part_moved(backfill.id, begun, part.state), *ops)
                 born.append(made)
         except Refused as err:  # what it was asked for fits the pipeline no longer
-            unfit = decide.unfit(backfill, pipeline, str(err), self.clock.now())
+            unfit = facets.unfit(backfill, pipeline, str(err), self.clock.now())
             await self._end(backfill, BackfillState.FAILED, str(err), unfit)
             return
         await self.store.apply(transaction)
