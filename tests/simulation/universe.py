@@ -243,7 +243,7 @@ class Life:
     def ask(self, what: Callable[[Engine], Awaitable[Any]]) -> Asked:
         """Ask something of it, as a request does. It fails at once where no hub is at work."""
         asked = Asked()
-        if not self.up:
+        if not self.up or self._leave.is_set():  # a daemon that leaves has closed its doors
             asked.done, asked.error = True, ConnectionRefusedError("no hub is at work")
         else:
             task = self.loop.create_task(self._ask(what, asked), name="asked")
