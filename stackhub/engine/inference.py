@@ -133,7 +133,7 @@ class Inference:
         self._accounts = frozenset(wiring.instance for _, _, one in every for wiring in one.wirings)
         for name in sorted({task.instance for _, task, _ in every}):
             await self._look(name)
-        listed = self.held()
+        listed = dict(self.held())  # as it is now: what is remembered of an account comes in while this goes on
         held = [
             Held(instance=name, connection=one) for name, connections in listed.items() for one in connections.values()
         ]

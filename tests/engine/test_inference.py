@@ -5,6 +5,8 @@ from engine.far_end import FAILED
 from engine.press import Project, fills, settled
 
 from stackhub.cli.found import live
+from stackhub.contract import in_thread
+from stackhub.engine import inference
 
 SHOP = """
 pipeline: shop
@@ -86,6 +88,24 @@ async def test_a_restart_needs_neither_the_project_nor_the_vendor(house):
     assert waits(ended) == ["orders", "users"]
     assert house["press"].project.readings == readings
     assert house["tap"].count("connections") <= calls + 1  # one look at the account, as after every start
+
+
+async def test_an_account_that_is_remembered_during_a_look_is_seen_by_the_next(house, monkeypatch):
+    async with house.hub() as hub:
+        await known(hub, "orders", "users")
+        accounts = hub.engine.catalogue.held
+        remembered, readings = dict(accounts), house["press"].project.readings
+
+        async def slow(call, *args):
+            found = await in_thread(call, *args)
+            accounts.update(remembered)
+            return found
+
+        monkeypatch.setattr(inference, "in_thread", slow)
+        accounts.clear()
+        await hub.engine.inference.refresh()
+        assert accounts == remembered
+    assert house["press"].project.readings == readings
 
 
 async def test_a_source_that_nobody_loads_keeps_every_extract(house):
