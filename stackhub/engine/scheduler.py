@@ -161,6 +161,7 @@ class Scheduler:
             log.warning("ticks that were kept before are not repeated", pipeline=scheduled.pipeline)
             return await self._keep(new, scheduled, pipeline, next_at)
         self._schedules = [replace(s, next_at=next_at) if s == scheduled else s for s in self._schedules]
+        self._anew.committed()
         for made in born:
             self._board.adopt(made)
         return cancel

@@ -1,5 +1,7 @@
 """What a hub reads anew is never older than what it holds, however long it is on its way."""
 
+from datetime import timedelta
+
 import anyio
 from engine.house import NOON
 
@@ -7,6 +9,7 @@ from stackhub.decide import facets
 from stackhub.engine.anew import Anew
 
 KEY = "config:shop"
+HOUR = timedelta(hours=1)
 
 
 class Slow:
@@ -21,6 +24,9 @@ class Slow:
             await self._meanwhile.pop()()
         return found
 
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
 
 async def test_an_incident_that_is_opened_while_all_are_read_is_not_forgotten(house):
     async with house.hub() as hub:
@@ -33,6 +39,19 @@ async def test_an_incident_that_is_opened_while_all_are_read_is_not_forgotten(ho
         assert KEY in incidents.open
         await incidents.reload(Slow(store, lambda: incidents.close(KEY, "mended", store)))
         assert KEY not in incidents.open
+
+
+async def test_a_tick_that_falls_while_schedules_are_read_is_not_due_again(house):
+    house.scheduled = True
+    house.instances("tap").pipeline(
+        "pipeline: hourly\nschedule: {cron: '0 * * * *'}\ntasks: {load: {uses: tap.sync, with: {connection: orders}}}\n"
+    )
+    async with house.hub() as hub:
+        scheduler = hub.engine.scheduler
+        [due] = scheduler.schedules()
+        scheduler._store = Slow(hub.store, lambda: scheduler.fall(due, due.next_at))
+        await scheduler.load()
+        assert [one.next_at - due.next_at for one in scheduler.schedules()] == [HOUR]
 
 
 class Answers:
