@@ -94,10 +94,10 @@ class RunKeeper:
     async def keep(self, before: OpenRun, decision: Decision, told: Sequence[Item]) -> None:
         """Commit a decision; see `Keeper`. An answer that was paid for is committed even while we are being stopped."""
         key = incident_key(before.run)
-        following = self._following(decision)
+        next_ones = {pipeline.name for pipeline in self._following(decision)}
         fails = decision.newly(StepState.FAILED) or (decision.ended and decision.open.run.state is RunState.PARTIAL)
         about = await self._around.impacts.of_run(decision.open, told) if fails else NOTHING
-        async with self._births.turn(*(pipeline.name for pipeline in following)), self._incidents.holding(key):
+        async with self._births.turn(*next_ones), self._incidents.holding(key):
             transaction = Transaction(lanes=self._lanes(before, decision, told))
             transaction.add(*self._rows(before, decision, told))
             debts = await self._owing.after(before, decision, told)
@@ -109,6 +109,7 @@ class RunKeeper:
             guarded = [key] if change is not None or decision.ended or debts else []
             for each in guarded:
                 self._incidents.guard(each, transaction)
+            following = [one for one in self._following(decision) if one.name in next_ones]  # one may be paused by now
             born = [self._downstream(pipeline, decision.open, transaction) for pipeline in following]
             try:
                 with anyio.CancelScope(shield=True):

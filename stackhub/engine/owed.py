@@ -187,10 +187,7 @@ class Owing:
 
     async def _pay(self, name: str) -> None:
         """Make a run of what a pipeline owes and can be built, where no run of it is open that might build it."""
-        known = self.in_force.active(name)
-        if known is None or known.paused_at is not None or not owed.payable(self.of(name)):
-            return
-        if known.pipeline.mode is Mode.SHADOW:  # what is owed from before stays so until it is live again
+        if self._payer(name) is None or not owed.payable(self.of(name)):
             return
         key = f"{PIPELINE}{name}"
         async with self.births.turn(name), self.incidents.holding(key):
@@ -201,9 +198,12 @@ class Owing:
                 return
             mine = owed.covered(self.of(name), nodes)
             whole = len(mine) == len(self.of(name)) and await self._nothing_else_failed(mine)
+            pipeline = self._payer(name)  # by now: it may have been paused meanwhile
+            if pipeline is None:
+                return
             made, ops = self.births.new(
-                create.owed(known.pipeline, nodes),
-                self.in_force.rules(known.pipeline),
+                create.owed(pipeline, nodes),
+                self.in_force.rules(pipeline),
                 Trigger.OWED,
                 interval=owed.interval(mine),
                 reason=f"{_listed(mine)} has landed: {sum(map(len, nodes.values()))} nodes were owed",
@@ -218,6 +218,13 @@ class Owing:
             self.committed(tried)
             self.board.adopt(made)
         log.info("what was owed is built", pipeline=name, run=made.run.id, nodes=len(mine))
+
+    def _payer(self, name: str) -> Pipeline | None:
+        """Return a pipeline that may build what it owes; one in shadow may not until it is live again."""
+        known = self.in_force.active(name)
+        if known is None or known.paused_at is not None or known.pipeline.mode is Mode.SHADOW:
+            return None
+        return known.pipeline
 
     async def _nothing_else_failed(self, mine: Sequence[Debt]) -> bool:
         """Say whether the runs that owe have done all but that: only then does paying it make them whole."""

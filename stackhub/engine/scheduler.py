@@ -1,7 +1,7 @@
 """The scheduler: turns ticks that fall due into runs, or into recorded skips. It reads the store, not files."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -35,6 +35,15 @@ from stackhub.store.waiting import WAIT
 
 log = structlog.get_logger()
 LOOK: Final = 5.0  # seconds, at most, between looks: a clock that was set is noticed within this
+
+
+@dataclass(frozen=True, slots=True)
+class _Fallen:
+    """Ticks that have fallen due."""
+
+    pipeline: Pipeline
+    dues: Sequence[Due]
+    next_at: datetime | None  # the one after them
 
 
 class Scheduler:
@@ -109,28 +118,37 @@ class Scheduler:
         self, scheduled: Scheduled, now: datetime, *, paused_since: datetime | None = None, resume: bool = False
     ) -> None:
         """Decide every tick of one schedule up to now; each is a run or a recorded skip, in one transaction."""
+        look = partial(self._fallen, scheduled, now, paused_since, resume=resume)
+        if look() is None:
+            return
+        async with self._births.turn(scheduled.pipeline):
+            fallen = look()  # once more: it may have been paused, or changed, while others were waited for
+            if fallen is None:
+                return
+            cancel = await self._keep(fallen.dues, scheduled, fallen.pipeline, fallen.next_at)
+        await self._cancel(cancel)
+        if scheduled.schedule.require:
+            self.on_wait()
+        self.bell.ring()
+
+    def _fallen(
+        self, scheduled: Scheduled, now: datetime, paused_since: datetime | None, *, resume: bool
+    ) -> _Fallen | None:
+        """Return the ticks of a schedule up to now, as its pipeline is known by now; None where there are none."""
         known = self._known(scheduled)
         if known is None or scheduled.next_at is None:
-            return
-        paused = paused_since if resume else known.paused_at
+            return None
         dues, next_at = fall_due(
             scheduled.schedule,
             scheduled.next_at,
             scheduled.anchor,
             now,
             catchup=known.pipeline.catchup,
-            paused_since=paused,
+            paused_since=paused_since if resume else known.paused_at,
             resumed_at=now if resume else None,
             calendars=known.pipeline.calendars,
         )
-        if not dues:
-            return
-        async with self._births.turn(scheduled.pipeline):
-            cancel = await self._keep(dues, scheduled, known.pipeline, next_at)
-        await self._cancel(cancel)
-        if scheduled.schedule.require:
-            self.on_wait()
-        self.bell.ring()
+        return _Fallen(known.pipeline, dues, next_at) if dues else None
 
     async def _keep(
         self, dues: Sequence[Due], scheduled: Scheduled, pipeline: Pipeline, next_at: datetime | None

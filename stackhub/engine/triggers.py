@@ -58,6 +58,8 @@ class Beginning:
     ) -> OpenRun | None:
         """Begin a run; None where somebody else has taken what it was to be begun for. ``takes``: the run's id -> rows.
 
+        None as well where the pipeline has been paused or changed since it was looked at: it is looked at again.
+
         Raises:
             LostLane: ``under``, the lane of whoever has looked, is another hub's now.
         """
@@ -65,6 +67,9 @@ class Beginning:
             stood_for = partial(queries.stood_for, pipeline=pipeline.name, mode=pipeline.mode)
             more["last_end"] = await self.store.read(stood_for)
         async with self.births.turn(pipeline.name):
+            known = self.in_force.active(pipeline.name)
+            if known is None or known.paused_at is not None or known.pipeline != pipeline:
+                return None
             made, ops = self.births.new(
                 pipeline, self.in_force.rules(pipeline), trigger, reason=reason, behind=self.births.waits, **more
             )

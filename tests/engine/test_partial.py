@@ -27,8 +27,7 @@ WAIT = SHOP.replace("partial: true", "partial: {wait: 10m}")
 LATER = timedelta(minutes=20)
 
 
-@pytest.fixture
-def house(house):
+def furnish(house):
     house.scheduled = True
     house.instances("tap", "press", "mill", "bell").pipeline(SHOP)
     house["press"].project = Project(
@@ -44,6 +43,11 @@ def house(house):
     for name in ("orders", "users", "ads"):
         fills(house["tap"], name, name)
     return house
+
+
+@pytest.fixture
+def house(house):
+    return furnish(house)
 
 
 def built(house):
