@@ -22,6 +22,7 @@ from stackhub.decide.trial import trial
 from stackhub.engine.backfilling import Backfilling, Done
 from stackhub.engine.births import Births
 from stackhub.engine.board import Board
+from stackhub.engine.hooks import PAUSED
 from stackhub.engine.incidents import Incidents, posted
 from stackhub.engine.inforce import InForce
 from stackhub.engine.muting import Muting, Record
@@ -179,6 +180,8 @@ class Commands:
         if known is None:
             names = sorted(name for name, found in self.in_force.known.items() if not found.retired)
             raise Refused(f"no pipeline {args['pipeline']!r}; there are: {', '.join(names) or 'none'}")
+        if args.get("hook") and known.paused_at is not None:  # since the request was read
+            raise Refused(PAUSED.format(args["pipeline"]))
         pipeline = known.pipeline
         if args.get("with"):
             pipeline = create.with_options(pipeline, args["with"])

@@ -19,6 +19,7 @@ from stackhub.store.store import Store
 
 LONGEST: Final = 64 * 1024  # bytes of a body
 CLOSED: Final = "there is no such hook, or it has no secret"
+PAUSED: Final = "{} is paused: send it again when it is resumed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +59,7 @@ class Hooks:
         if before:
             return Wanted(args={}, before=before)
         if known.paused_at is not None:
-            raise Rejected(f"{name} is paused: send it again when it is resumed", status=409)
+            raise Rejected(PAUSED.format(name), status=409)
         if len(body) > LONGEST:
             raise Rejected(f"a body may have {LONGEST} bytes at most", status=413)
         try:

@@ -3,12 +3,15 @@
 Before a run is made its turn is waited for, and its project's files are looked at: that may take long.
 """
 
+import pytest
 from engine import test_files, test_partial, test_required, test_triggers
 from engine.far_end import FAILED
 from engine.test_files import put
 from engine.test_main_path import FOLLOWS
 from engine.test_required import at
 from engine.test_schedules import hourly
+
+from stackhub.errors import Refused
 
 LINE = "pipeline: line\ntasks: {load: {uses: tap.sync, with: {connection: orders}}}\n"
 
@@ -119,6 +122,16 @@ async def test_a_pipeline_that_is_paused_does_not_follow(house):
             await hub.ended(await hub.trigger("line"))
 
         assert await paused_in_its_turn(hub, "reports", succeeds) == []
+
+
+async def test_a_request_that_was_read_before_the_pause_is_refused_after_it(house):
+    house.instances("tap").pipeline(LINE)
+    async with house.hub() as hub:
+        await hub.submit("pause", pipeline="line")
+        with pytest.raises(Refused, match="line is paused: send it again when it is resumed"):
+            await hub.submit("trigger", pipeline="line", trigger="webhook", hook="msg_1")
+        assert await hub.runs() == []
+        await hub.trigger("line")
 
 
 async def test_a_tick_is_a_run_of_the_pipeline_as_it_is_by_then(house):
