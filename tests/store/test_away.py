@@ -223,8 +223,10 @@ async def test_two_transactions_that_wait_for_each_other_both_come_through(serve
             theirs = other.writer.call(crossing("b", "a"))
             await mine
             await theirs
-        assert sorted(turns) in (["a", "a", "b"], ["a", "b", "b"])
-        assert levels(logs) == ["info"]
+        kept = sa.text("SELECT DISTINCT value FROM meta WHERE key IN ('a', 'b')")
+        assert len(await server_store.read(lambda connection: connection.scalars(kept).all())) == 1
+        assert len(turns) > 2, "one came back, or met the other once more where it was very quick"
+        assert set(levels(logs)) == {"info"}
 
 
 # --- a server that answers, and not as we need it ---
