@@ -109,6 +109,14 @@ class Lines:
         """Say what the next syncs of a connection do."""
         self.line(connection).turns = deque(turns)
 
+    def release(self, connection: str) -> None:
+        """Let a sync of a connection that hangs end well now."""
+        line = self.line(connection)
+        self.bring_up(line)
+        if line.sync is not None and line.sync.ends is None:
+            line.sync.ends, line.sync.turn = self._world.now(), Turn()
+            self._stirred.set()
+
     def started(self, connection: str) -> int:
         """Return how many syncs of it have begun."""
         line = self.line(connection)

@@ -146,11 +146,13 @@ class RealVendors:
         self._at(timedelta(seconds=fault.until), end)
 
     def heal(self) -> None:
-        """Make all well."""
+        """Make all well: what hung ends, and nothing new goes wrong."""
         for vendor in self.vendors.values():
             vendor.faults.clear()
         for connection, feed in self._feeds.items():
-            self.vendors[vendor_of(connection)].script(feed.id)
+            vendor = self.vendors[vendor_of(connection)]
+            vendor.script(feed.id)
+            vendor.release(feed.id)
 
     def check(self, oracle: Oracle) -> None:
         """Check what the vendors show: one job for an intent, and one message for an incident on a route."""

@@ -64,6 +64,17 @@ async def test_a_second_job_of_a_connection_is_refused_in_each_apis_shape(http):
     assert config.json()["message"] == "A sync is already running for: c1"
 
 
+async def test_a_job_that_hangs_ends_only_once_it_is_released(http, vendor, clock):
+    vendor.script("c1", Turn(ends=Ends.NEVER))
+    await started(http)
+    clock.advance(10**6)
+    assert (await http.get(f"{V1}/jobs/1")).json()["status"] == "running"
+    vendor.release("c1")
+    assert (await http.get(f"{V1}/jobs/1")).json()["status"] == "succeeded"
+    clock.advance(10)
+    assert (await started(http)).status_code == 200
+
+
 async def test_the_public_api_refuses_refreshes(http):
     assert (await started(http, "refresh")).status_code == 422
 

@@ -119,12 +119,15 @@ async def test_scripted_ends_leave_the_traces_they_leave_at_fivetran(http, vendo
     assert (well["succeeded_at"], well["failed_at"]) == ("2026-01-01T12:03:21.000000Z", failed["failed_at"])
 
 
-async def test_a_sync_that_hangs_never_ends(http, vendor, clock):
+async def test_a_sync_that_hangs_ends_only_once_it_is_released(http, vendor, clock):
     vendor.script("id_0", Turn(ends=Ends.NEVER))
     vendor.begin("id_0")
     clock.advance(10**6)
 
     assert await state(http) == "syncing"
+    vendor.release("id_0")
+    assert await state(http) == "scheduled"
+    assert (await http.get("/v1/connections/id_0")).json()["data"]["succeeded_at"] is not None
 
 
 async def test_what_was_put_off_resumes_by_itself_unless_the_schedule_is_manual(http, vendor, clock):
