@@ -65,6 +65,11 @@ class InForce:
         known = self.known.get(name)
         return known if known is not None and not known.retired else None
 
+    def unpaused(self, name: str) -> Pipeline | None:
+        """Return a pipeline that may begin runs by itself now: configured, and not paused."""
+        known = self.active(name)
+        return known.pipeline if known is not None and known.paused_at is None else None
+
     def downstream(self, name: str, mode: Mode) -> list[Pipeline]:
         """Return the pipelines that start when a run of this one has succeeded: live ones after a live run alone."""
         return [

@@ -221,10 +221,8 @@ class Owing:
 
     def _payer(self, name: str) -> Pipeline | None:
         """Return a pipeline that may build what it owes; one in shadow may not until it is live again."""
-        known = self.in_force.active(name)
-        if known is None or known.paused_at is not None or known.pipeline.mode is Mode.SHADOW:
-            return None
-        return known.pipeline
+        pipeline = self.in_force.unpaused(name)
+        return pipeline if pipeline is not None and pipeline.mode is Mode.LIVE else None
 
     async def _nothing_else_failed(self, mine: Sequence[Debt]) -> bool:
         """Say whether the runs that owe have done all but that: only then does paying it make them whole."""

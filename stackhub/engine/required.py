@@ -49,8 +49,8 @@ class Required:
         waits, marks = await self.store.read(_standing)
         ahead: list[datetime] = []
         for number, one in enumerate(waits):
-            known = self.in_force.active(one.pipeline)
-            if known is None or known.paused_at is not None:
+            pipeline = self.in_force.unpaused(one.pipeline)
+            if pipeline is None:
                 continue
             later = any((one.pipeline, one.spec) == (other.pipeline, other.spec) for other in waits[number + 1 :])
             mine = marks.get((one.pipeline, one.spec), [])
@@ -58,11 +58,11 @@ class Required:
             said, why = required(mine, one.schedule.otherwise, now, one.until, later=later)
             match said:
                 case Said.RUN:
-                    await self._begin(known.pipeline, one, mine, why)
+                    await self._begin(pipeline, one, mine, why)
                 case Said.SKIP:
                     await self._commit(one.decided("skip", why))
                 case Said.ALERT:
-                    await self._alert(known.pipeline, one, mine, why, now)
+                    await self._alert(pipeline, one, mine, why, now)
                 case Said.WAIT:
                     ahead += [one.until] if one.until is not None else []
                     if why != one.reason:

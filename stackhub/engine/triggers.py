@@ -67,8 +67,7 @@ class Beginning:
             stood_for = partial(queries.stood_for, pipeline=pipeline.name, mode=pipeline.mode)
             more["last_end"] = await self.store.read(stood_for)
         async with self.births.turn(pipeline.name):
-            known = self.in_force.active(pipeline.name)
-            if known is None or known.paused_at is not None or known.pipeline != pipeline:
+            if self.in_force.unpaused(pipeline.name) != pipeline:
                 return None
             made, ops = self.births.new(
                 pipeline, self.in_force.rules(pipeline), trigger, reason=reason, behind=self.births.waits, **more

@@ -139,6 +139,18 @@ async def test_ticks_of_a_pause_are_the_catchups(house, catchup, runs):
         assert (await hub.runs())[0].tick == at(17)
 
 
+async def test_a_run_that_waits_for_its_turn_gets_it_though_its_pipeline_is_paused_since(house):
+    house["tap"].hold = True
+    async with hourly(house, "overlap: queue").hub() as hub:
+        await hub.reach(at(13))
+        await hub.reach(at(14))
+        await hub.submit("pause", pipeline="hourly")
+        house["tap"].hold = False
+        house["tap"].end("orders")
+        await hub.until(lambda: not hub.engine.board.runs())
+        assert [run.state for run in await hub.runs()] == ["succeeded", "succeeded"]
+
+
 async def test_a_pause_outlives_the_hub(house):
     hourly(house)
     async with house.hub() as hub:
