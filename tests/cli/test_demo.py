@@ -151,20 +151,24 @@ def test_an_interrupt_leaves_no_process_no_port_and_no_directory(tmp_path):
         start_new_session=True,
     ) as process:
         try:
+            said = ""
+            while len(ports := re.findall(r"http://127\.0\.0\.1:(\d+)", said)) < 2:  # the hub's and the vendors'
+                line = process.stdout.readline()
+                assert line, said
+                said += line
             assert (tmp_path / "begun").read_text() == "\n"
             assert len(_of(tmp_path)) > 1
             process.send_signal(signal.SIGINT)
-            said, _ = process.communicate(timeout=30)
+            said += process.communicate(timeout=30)[0]
         finally:
             process.kill()
     assert process.returncode == 130, said
     assert "nothing is left running" in said
     assert _of(tmp_path) == []
-    ports = [int(port) for port in re.findall(r"http://127\.0\.0\.1:(\d+)", said)]
-    assert len(ports) == 2
+    assert re.findall(r"http://127\.0\.0\.1:(\d+)", said) == ports
     for port in ports:
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", port), timeout=5)
+            socket.create_connection(("127.0.0.1", int(port)), timeout=5)
     assert not list(tmp_path.glob("stackhub-demo-*"))
 
 
