@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ import anyio
 
 from stackhub.contract import (
     Answer,
+    Aside,
     Baseline,
     ConnectorError,
     Context,
@@ -52,6 +54,7 @@ PIECE: Final = 4 * 2**20  # bytes of it read at once
 REST: Final = "run_results.json"  # the file in a job's directory that lists what it is to run; the job's own is deeper
 SETTLED: Final = "settled.json"  # the file that lists what failed for good before, and is not tried again
 REVISION: Final = "revision"  # of the project's files: in a baseline, a handle, a result
+PATIENCE: Final = 30.0  # seconds for a look at the project's files: thousands of them, far away, never read before
 ASKED: Final = "asked_to_stop"  # the file in a job's directory that says so
 # SIGTERM kills dbt at once, v1 and v2, and its queries go on in the warehouse; at SIGINT it cancels them. v1 cancels
 # those of that very moment only: a model between two statements begins the next, and dbt waits for it. A second SIGINT
@@ -87,6 +90,7 @@ class DbtProject:
         self._versions = Versions()
         self._further = {name: value.get_secret_value() for name, value in settings.further.items()}
         by = json.dumps([str(self._project), settings.executable, self._further], sort_keys=True)
+        self._aside = Aside(f"the files of {self._project.directory}", PATIENCE)
         self._files = Files(self._project.directory, self._project.profiles, state, by)
         self._hide = hiding(self._further.values())
         self._preparing = Preparing(settings.prepare, state / "prepared", self.fingerprint)
@@ -102,9 +106,9 @@ class DbtProject:
 
         Raises:
             Rejected: there is no dbt, or no project, or dbt refuses it.
-            Unavailable: its packages cannot be had now.
+            Unavailable: its packages cannot be had now, or its files do not answer.
         """
-        if not (self._project.directory / probe.PROJECT_FILE).is_file():
+        if not await self._aside.run((self._project.directory / probe.PROJECT_FILE).is_file):
             raise Rejected(f"no {probe.PROJECT_FILE} in {self._project.directory}: set DBT_PROJECT_DIR")
         env = self._environment(job)
         dbt = await self._dbt(env)
@@ -175,9 +179,13 @@ class DbtProject:
     # --- what it reads ------------------------------------------------------------------------------------------
 
     async def fingerprint(self) -> str:
-        """Name the project's files by their content, as they are now; dbt is not started for it."""
+        """Name the project's files by their content, as they are now; dbt is not started for it.
+
+        Raises:
+            Unavailable: they do not answer.
+        """
         home = environment(Job(operation="list", options=SelectOptions()), self._further).get("HOME", "")
-        return await in_thread(self._files.name, home)
+        return await self._aside.run(self._files.name, home)
 
     async def reading(self, job: Job) -> Reading:
         """Let dbt read the project and say what the selection holds, unless it did so of these very files before.
@@ -186,7 +194,7 @@ class DbtProject:
 
         Raises:
             Rejected: there is no dbt, the project cannot be parsed, or nothing is selected.
-            Unavailable: files of the project were changed meanwhile.
+            Unavailable: files of the project were changed meanwhile, or do not answer.
         """
         project = await self.fingerprint()
         known = await in_thread(self._readings.get, project, job)
@@ -227,7 +235,7 @@ class DbtProject:
             first = Permission(name="dbt runs", ok=False, detail=str(err), remedy=ABSENT)
         else:
             first = probe.of_executable(dbt.path, dbt.version)
-        return [first, *await in_thread(probe.of_files, self._project, env.get("HOME", ""))]
+        return [first, *await self._aside.run(probe.of_files, self._project, env.get("HOME", ""))]
 
     # --- inside -------------------------------------------------------------------------------------------------
 
@@ -243,10 +251,11 @@ class DbtProject:
             self._parsed.keep(place / "target")
 
     async def _revision(self) -> str:
-        return await in_thread(revision, self._project.directory)
+        return await self._aside.run(revision, self._project.directory)
 
     async def _dbt(self, env: dict[str, str]) -> Dbt:
-        return await self._versions.ask(locate(self._executable, self._directory), env)
+        path = await self._aside.run(locate, self._executable, self._directory)  # it may stand in the project
+        return await self._versions.ask(path, env)
 
     async def _answer(self, handle: Handle) -> Answer:
         match self._launcher.look(handle):
@@ -279,8 +288,11 @@ class DbtProject:
             rest=(place / REST).exists(),
             settled=await in_thread(_settled, place),
         )
+        before = after = handle.get(REVISION, "")
+        with suppress(Unavailable):  # it has ended, whatever becomes of the files
+            after = await self._revision()
         self._followed.pop(handle["key"], None)
-        return noted(judge(facts, story, nodes), handle.get(REVISION, ""), await self._revision())
+        return noted(judge(facts, story, nodes), before, after)
 
     async def _nodes(self, handle: Handle, story: Story, *, believed: bool = True) -> tuple[Node, ...]:
         """Return every node as it was left; what an interrupted dbt writes at its end is not ``believed``."""

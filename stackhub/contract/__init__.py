@@ -4,7 +4,7 @@ A connector keeps no state that matters: what it must remember goes into the `Ha
 stores before doing anything else. It classifies; the hub decides. It never retries a job, sleeps, logs or loops.
 """
 
-from stackhub.contract.blocking import in_thread
+from stackhub.contract.blocking import Aside, in_thread
 from stackhub.contract.protocols import (
     Catalog,
     Connector,
@@ -79,6 +79,7 @@ __all__ = [
     "DONE",
     "Absent",
     "Answer",
+    "Aside",
     "Baseline",
     "Catalog",
     "ConfigError",

@@ -15,7 +15,7 @@ import structlog
 from anyio.abc import TaskGroup
 
 from stackhub.clock import Clock
-from stackhub.contract import ConfigError, ConnectorError, File, LostLane, Rejected, in_thread
+from stackhub.contract import Aside, ConfigError, ConnectorError, File, LostLane, Rejected
 from stackhub.contract import Files as Shows
 from stackhub.decide import facets
 from stackhub.decide.files import Ripening, look
@@ -38,6 +38,7 @@ from stackhub.store.transaction import Transaction
 log = structlog.get_logger()
 LOOK: Final = 5.0  # seconds, at most, between rounds
 LIMIT: Final = 120.0  # seconds for one listing
+FOLDER: Final = 60.0  # seconds, when it is one of this machine
 MOST: Final = 20_000  # files that one pattern may match
 PATIENT: Final = 3  # looks in a row that may have no answer before people are told
 
@@ -50,6 +51,7 @@ class Standing:
     busy: bool = False
     silent: int = 0  # looks in a row that had no answer
     ripening: Mapping[str, Ripening] = field(default_factory=dict)
+    aside: Aside = field(default_factory=lambda: Aside("the folder", FOLDER))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,7 +108,7 @@ class FileTriggers:
     async def _look(self, pipeline: Pipeline, files: Files, how: Standing) -> None:
         try:
             with anyio.fail_after(LIMIT):
-                seen = await self._list(files)
+                seen = await self._list(files, how)
         except (Rejected, ConfigError) as err:
             await self._tell(pipeline, files, str(err))
             return
@@ -127,9 +129,9 @@ class FileTriggers:
         if len(seen) <= MOST:
             await self._take(pipeline, files, how, seen)
 
-    async def _list(self, files: Files) -> Sequence[File]:
+    async def _list(self, files: Files, how: Standing) -> Sequence[File]:
         if not files.instance:
-            return await in_thread(partial(local_files, self.directory, files.url, MOST))
+            return await how.aside.run(local_files, self.directory, files.url, MOST)
         shows = self.shows(files.instance)
         if not isinstance(shows, Shows):
             raise ConfigError(f"{files.instance} shows no files here: it is not open, or its connector cannot")

@@ -37,6 +37,7 @@ LOOK: Final = 15.0  # seconds between looks at the projects' files
 IDLE: Final = 3600.0  # seconds, where no task asks for anything
 AGAIN: Final = 300.0  # seconds, before what could not be read is tried again though nothing has changed
 PATIENCE: Final = 600.0  # seconds for dbt to read a large project
+GLANCE: Final = 60.0  # seconds for a look at a project's files, on which runs wait
 LISTING: Final = timedelta(minutes=15)  # between looks at what accounts load, where nobody wants to know more often
 
 
@@ -110,9 +111,11 @@ class Inference:
         connector, found = self.connector(instance), ""
         if isinstance(connector, Reads):
             try:
-                found = await connector.fingerprint()
+                with anyio.fail_after(GLANCE):
+                    found = await connector.fingerprint()
             except Exception as err:  # noqa: BLE001 - a plugin's bug costs the narrowing, not the run
-                log.warning("a project's files cannot be looked at", instance=instance, reason=repr(err))
+                if self._present.get(instance) != "":  # else it was said already
+                    log.warning("a project's files cannot be looked at", instance=instance, reason=repr(err))
         self._present[instance] = found
 
     # --- in the background ---

@@ -1,5 +1,6 @@
 """Files that come in: each is handed to one run, once it does not grow any more, whatever dies when."""
 
+import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from engine.lives import every_death
 from engine.test_triggers import ran
 from s3 import KEYS, bucket, endpoint
 
+from stackhub.engine import files
+from stackhub.engine.localfiles import local_files
 from stackhub_objects import s3
 
 STEP = timedelta(seconds=5)
@@ -114,6 +117,24 @@ async def test_files_that_come_while_a_run_is_going_or_the_hub_is_down_are_one_r
             "c.csv",
             "d.csv",
         ]
+
+
+async def test_a_folder_that_does_not_answer_is_an_incident_until_it_does_and_hangs_nothing_else(inbox, monkeypatch):
+    inbox.instances("bell")
+    mount = threading.Event()
+    monkeypatch.setattr(files, "FOLDER", 0.02)
+    async with inbox.hub() as hub:
+        await in_force(hub)
+        monkeypatch.setattr(files, "local_files", lambda *asked: mount.wait() and local_files(*asked))
+        threads = threading.active_count()
+        await hub.until(lambda: hub.engine.incidents.open, step=STEP)
+        (found,) = hub.engine.incidents.open.values()
+        assert "the folder: no answer within 0.02 s" in str(found.facets)
+        assert threading.active_count() <= threads + 1  # that which is left behind
+        put(inbox, "a.csv")
+        mount.set()
+        assert (await ran(hub, 1)).trigger == "file"
+        await hub.until(lambda: not hub.engine.incidents.open, step=STEP)
 
 
 async def test_a_folder_that_is_not_there_is_an_incident_until_it_is(inbox):

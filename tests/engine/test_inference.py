@@ -76,6 +76,17 @@ async def test_files_that_were_changed_since_widen_it_at_once_and_narrow_it_agai
     assert (waits(ended), waits(later)) == (ALL, ["orders", "ads"])
 
 
+async def test_files_that_do_not_answer_widen_it_and_hold_nobody_up(house, monkeypatch):
+    monkeypatch.setattr(inference, "GLANCE", 0.02)
+    async with house.hub() as hub:
+        await known(hub, "orders", "users")
+        house["press"].project.silent = True
+        ended = await hub.ended(await hub.trigger("shop"))
+        house["press"].project.silent = False
+        later = await hub.ended(await hub.trigger("shop"))
+    assert (waits(ended), waits(later)) == (ALL, ["orders", "users"])
+
+
 async def test_a_restart_needs_neither_the_project_nor_the_vendor(house):
     async with house.killed() as hub:
         await known(hub, "orders", "users")
