@@ -13,11 +13,13 @@ from hashlib import sha256
 from typing import Final
 
 import anyio
+import sqlalchemy as sa
 import structlog
 
 from stackhub.clock import Clock
 from stackhub.config.asked import Asked, asked
 from stackhub.contract import Connection, ConnectorError, Reads, in_thread
+from stackhub.engine.anew import Anew
 from stackhub.engine.bell import Bell
 from stackhub.engine.inforce import InForce
 from stackhub.engine.tenure import Tenure
@@ -55,15 +57,20 @@ class Inference:
     known: dict[tuple[str, str], Inferred] = field(default_factory=dict)  # by pipeline and task
     graphs: dict[str, tuple[str, Graph]] = field(default_factory=dict)  # by instance: the manifest's name, and it
     bell: Bell = field(default_factory=Bell)
+    _anew: Anew = field(default_factory=Anew)
     _accounts: frozenset[str] = frozenset()  # those whose extracts feed some task
     _present: dict[str, str] = field(default_factory=dict)  # by instance: the project's files as they are
     _tried: dict[tuple[str, str], float] = field(default_factory=dict)  # since boot: what could not be read
 
     async def reload(self) -> None:
         """Take over what the store holds."""
-        self.known = await self.store.read(inferences.inferences)
         names = {instance: name for instance, (name, _) in self.graphs.items()}
-        self.graphs |= await self.store.read(partial(projects.newer, known=names))
+
+        def newest(connection: sa.Connection) -> tuple[dict[tuple[str, str], Inferred], dict[str, tuple[str, Graph]]]:
+            return inferences.inferences(connection), projects.newer(connection, names)
+
+        self.known, graphs = await self._anew.read(self.store, newest)
+        self.graphs |= graphs
 
     async def forget(self, configured: Iterable[str]) -> None:
         """Forget the projects of instances that are not configured any more."""
@@ -186,9 +193,12 @@ class Inference:
         with anyio.fail_after(PATIENCE):
             reading = await connector.reading(one.job)
         name, graph = await in_thread(_graph, reading.manifest, self.graphs.get(task.instance))
-        self.graphs[task.instance] = name, graph
         loads = await in_thread(match, graph, held)
         found = await in_thread(infer, task, one.wirings, graph, reading.selected, held, loads)
+        self.graphs[task.instance] = (
+            name,
+            graph,
+        )  # last: what is read anew while others are awaited may hold an older one
         return replace(found, project=reading.project, manifest=name)
 
     async def _keep(self, pipeline: Pipeline, task: Task, found: Inferred) -> None:
@@ -204,6 +214,7 @@ class Inference:
             transaction.add(projects.read_project(task.instance, name, graph, now))
         await self.store.apply(transaction)
         self.known[key] = found
+        self._anew.committed()
 
     # --- what there is to ask ---
 

@@ -41,7 +41,7 @@ LOOK: Final = 5.0  # seconds, at most, between looks: a clock that was set is no
 class _Fallen:
     """Ticks that have fallen due."""
 
-    pipeline: Pipeline
+    known: Known  # its pipeline, as it was when they were found
     dues: Sequence[Due]
     next_at: datetime | None  # the one after them
 
@@ -125,7 +125,7 @@ class Scheduler:
             fallen = look()  # once more: it may have been paused, or changed, while others were waited for
             if fallen is None:
                 return
-            cancel = await self._keep(fallen.dues, scheduled, fallen.pipeline, fallen.next_at)
+            cancel = await self._keep(fallen.dues, scheduled, fallen.known, fallen.next_at)
         await self._cancel(cancel)
         if scheduled.schedule.require:
             self.on_wait()
@@ -148,17 +148,17 @@ class Scheduler:
             resumed_at=now if resume else None,
             calendars=known.pipeline.calendars,
         )
-        return _Fallen(known.pipeline, dues, next_at) if dues else None
+        return _Fallen(known, dues, next_at) if dues else None
 
     async def _keep(
-        self, dues: Sequence[Due], scheduled: Scheduled, pipeline: Pipeline, next_at: datetime | None
+        self, dues: Sequence[Due], scheduled: Scheduled, known: Known, next_at: datetime | None
     ) -> list[tuple[str, str]]:
         """Commit ticks; returns the runs that must give way, each with the reason."""
         cancel: list[tuple[str, str]] = []
         born: list[OpenRun] = []
         transaction = Transaction(lanes=self._tenure.under(TIME) if self._tenure.holds(TIME) else {})
         for due in dues:
-            self._tick(due, scheduled, pipeline, transaction, born, cancel)
+            self._tick(due, scheduled, known.pipeline, transaction, born, cancel)
         moved = {
             "b_pipeline": scheduled.pipeline,
             "b_spec": scheduled.spec,
@@ -177,7 +177,9 @@ class Scheduler:
             if len(new) == len(dues):
                 raise  # nothing that a clock set back explains
             log.warning("ticks that were kept before are not repeated", pipeline=scheduled.pipeline)
-            return await self._keep(new, scheduled, pipeline, next_at)
+            if self._known(scheduled) != known:  # paused or changed meanwhile: they are looked at once more
+                return []
+            return await self._keep(new, scheduled, known, next_at)
         self._schedules = [replace(s, next_at=next_at) if s == scheduled else s for s in self._schedules]
         self._anew.committed()
         for made in born:

@@ -1,12 +1,15 @@
 """What a hub reads anew is never older than what it holds, however long it is on its way."""
 
 from datetime import timedelta
+from functools import partial
 
 import anyio
+from engine import test_partial
 from engine.house import NOON
 
 from stackhub.decide import facets
 from stackhub.engine.anew import Anew
+from stackhub.store import projects
 
 KEY = "config:shop"
 HOUR = timedelta(hours=1)
@@ -52,6 +55,22 @@ async def test_a_tick_that_falls_while_schedules_are_read_is_not_due_again(house
         scheduler._store = Slow(hub.store, lambda: scheduler.fall(due, due.next_at))
         await scheduler.load()
         assert [one.next_at - due.next_at for one in scheduler.schedules()] == [HOUR]
+
+
+async def test_what_is_found_out_while_all_is_read_anew_is_not_forgotten(house):
+    test_partial.furnish(house)
+    async with house.hub() as hub:
+        await test_partial.known(hub)
+        inference = hub.engine.inference
+
+        async def find_out():
+            house["press"].project.edit(reach=["crm.orders"])
+            await inference.refresh()
+
+        inference.store = Slow(hub.store, find_out)
+        await inference.reload()
+        assert inference.known["shop", "marts"].project == "files-2"
+        assert inference.graphs == await hub.store.read(partial(projects.newer, known={}))
 
 
 class Answers:

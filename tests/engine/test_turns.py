@@ -6,10 +6,11 @@ Before a run is made its turn is waited for, and its project's files are looked 
 import pytest
 from engine import test_files, test_partial, test_required, test_triggers
 from engine.far_end import FAILED
+from engine.test_anew import Slow
 from engine.test_files import put
 from engine.test_main_path import FOLLOWS
 from engine.test_required import at
-from engine.test_schedules import hourly
+from engine.test_schedules import hourly, ticked
 
 from stackhub.errors import Refused
 
@@ -63,6 +64,23 @@ async def test_a_tick_is_a_tick_of_the_pause(house):
 
         assert await paused_in_its_turn(hub, "hourly", falls) == []
         assert (await resumed(hub, "hourly")).tick == at(13)
+
+
+async def test_so_is_one_that_is_decided_once_more_since_the_clock_was_set_back(house):
+    async with hourly(house, "catchup: last").hub() as hub:
+        await hub.reach(at(13))
+        await ticked(hub, at(13))
+        house.clock.set_wall(at(12, 30))
+        await hub.rest()
+        await hub.engine.apply(house.remove("pipelines/hourly.yaml").read())
+        await hub.engine.apply(hourly(house, "catchup: last").read())
+        pause = Slow(hub.store, lambda: hub.submit("pause", pipeline="hourly"))
+        hub.engine.scheduler._store = pause
+        house.clock.pass_time(at(14) - house.clock.now())
+        await hub.until(lambda: hub.engine.in_force.known["hourly"].paused_at)
+        await hub.rest()
+        assert [run.tick for run in await hub.runs()] == [at(13)]
+        assert (await resumed(hub, "hourly")).tick == at(14)
 
 
 async def test_what_has_landed_waits_for_the_end_of_the_pause(house):
