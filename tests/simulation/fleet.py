@@ -172,7 +172,9 @@ def _held(life: Life | None) -> list[str]:
     if at_work is None:
         return ["a hub is not up"]
     opened = at_work.lanes.open.items()
+    still = ["a hub is held still"] if life is not None and life.is_held_still else []
     return [
+        *still,
         *(f"the hub holds run {open_run.run.id}" for open_run in at_work.board.runs()),
         *(f"the hub holds steps of {name}" for name in sorted(at_work.board.instances())),
         *(f"the hub holds a claim of {key}" for key in at_work.board._claims),

@@ -61,6 +61,7 @@ from stackhub.model.ids import Ids
 from stackhub.store.inline import InlineWriter
 from stackhub.store.store import Store, open_store
 
+AWAKE = timedelta(minutes=1)  # in which a hub that was held still does what fell due meanwhile
 SPINS = 200_000  # callbacks at one instant: beyond that, somebody goes round and round
 
 
@@ -229,6 +230,11 @@ class Life:
     def cut(self, for_: timedelta) -> None:
         """Cut its host off from the network for a while."""
         self._cut_until = max(self._cut_until, self.universe.line.seconds + for_.total_seconds())
+
+    @property
+    def is_held_still(self) -> bool:
+        """Whether its process is stopped, or was until a moment ago."""
+        return self.universe.line.seconds < self._paused_until + AWAKE.total_seconds()
 
     @property
     def is_cut(self) -> bool:
