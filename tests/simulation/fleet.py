@@ -35,6 +35,9 @@ class Fleet:
         self._numbers: dict[int, int] = {}  # of a life -> of its hub
         self._root, self._universe, self._desk, self._transport = root, universe, desk, transport
         self._wrong_by = timedelta()
+        self._edited: set[int] = (
+            set()
+        )  # lives that had read the files, and were not at work yet, when those were edited
 
     @property
     def up(self) -> list[Life]:
@@ -73,10 +76,10 @@ class Fleet:
             self._universe.at(SOON * 2, lambda: self.begin(nth))
             return
         self.now()
-        more: dict[str, Any] = {"wrong_by": self._wrong_by, "transport": self._transport}
+        more: dict[str, Any] = {"wrong_by": self._wrong_by, "transport": self._transport, "on_up": self._catch_up}
         state = self._root / ".stackhub"
         if len(self.lives) > 1:
-            more |= {"url": f"sqlite:///{state / 'stackhub.db'}", "lock": False, "on_up": self._catch_up}
+            more |= {"url": f"sqlite:///{state / 'stackhub.db'}", "lock": False}
             state = self._home(nth)
         life = self.lives[nth] = self._universe.hub(configuration, state=state, **more)
         self._numbers[life.number] = nth
@@ -96,8 +99,9 @@ class Fleet:
         return home
 
     def _catch_up(self, life: Life) -> None:
-        """Read the files again that somebody may have edited since they were read for it."""
-        self._universe.at(timedelta(), lambda: self._tell(life))
+        """Read the files again that somebody has edited since they were read for it."""
+        if life.number in self._edited:
+            self._universe.at(timedelta(), lambda: self._tell(life))
 
     # --- what befalls them ---
 
@@ -133,8 +137,9 @@ class Fleet:
 
     def reload(self) -> None:
         """Tell them that the files were edited."""
-        for life in self.up:
-            self._tell(life)
+        for life in self.lives:
+            if life is not None and not life.over:
+                self._tell(life) if life.up else self._edited.add(life.number)
 
     def _tell(self, life: Life) -> None:
         if life.up:

@@ -58,14 +58,17 @@ def test_all_holds_in_worlds_of_fixed_seeds(first):
         live(roll(seed))
 
 
-@pytest.mark.parametrize("seed", [411, 760, 1038, 100511, 101447, 102730, 111300, 139230, 140120, 189635])
+@pytest.mark.parametrize(
+    "seed", [411, 760, 1038, 100511, 101447, 102730, 111300, 139230, 140120, 189635, 191448, 193545]
+)
 def test_all_holds_where_it_once_did_not(seed):
     """In 760 a deadline was judged by the time it had before its run began, in the moment in which that put it off.
 
     In 101447 an incident was forgotten that was opened while all were read; in 102730 a line was said in a thread
     before there was one; in 111300 a message was not found again by a clock that was ahead; in 139230 the oracle did not
     know that an incident is one alert at PagerDuty, whether a pipeline's own route led there or the one that stands in;
-    in 140120 a sync hung on at Fivetran when all was to be well; in 189635 a mute ended while the hub was held still.
+    in 140120 a sync hung on at Fivetran when all was to be well; in 189635 a mute ended while the hub was held still;
+    in 191448 files were edited before the one hub was at work, in 193545 it was asked to pause a pipeline while it left.
     """
     live(roll(seed))
 

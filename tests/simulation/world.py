@@ -269,9 +269,8 @@ class World:
         up = self.fleet.up
         for name in sorted(self.desk.pipelines):
             wish = "resume" if name in goes_on else "pause"
-            if up:
-                up[0].submit(wish, pipeline=name)
-            else:  # it is held still, or leaves
+            asked = up[0].submit(wish, pipeline=name) if up else None
+            if asked is None or asked.error is not None:  # none is at work, or it leaves
                 self.crowd.leave_word(wish, {"pipeline": name})
 
     def _keep_their_word(self) -> None:
