@@ -35,9 +35,7 @@ class Fleet:
         self._numbers: dict[int, int] = {}  # of a life -> of its hub
         self._root, self._universe, self._desk, self._transport = root, universe, desk, transport
         self._wrong_by = timedelta()
-        self._edited: set[int] = (
-            set()
-        )  # lives that had read the files, and were not at work yet, when those were edited
+        self._edited: set[int] = set()  # lives that had read files which were edited before they were at work
 
     @property
     def up(self) -> list[Life]:
@@ -138,8 +136,12 @@ class Fleet:
     def reload(self) -> None:
         """Tell them that the files were edited."""
         for life in self.lives:
-            if life is not None and not life.over:
-                self._tell(life) if life.up else self._edited.add(life.number)
+            if life is None or life.over:
+                continue
+            if life.up:
+                self._tell(life)
+            else:
+                self._edited.add(life.number)
 
     def _tell(self, life: Life) -> None:
         if life.up:
