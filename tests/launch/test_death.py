@@ -291,11 +291,20 @@ def change(place, **facts):
     path.write_text(json.dumps({**json.loads(path.read_text()), **facts}))
 
 
+def stranger_to(birth):
+    """Begin a process of another birth: two of the same hundredth of a second have the same."""
+    while True:
+        found = subprocess.Popen(["cat"], stdin=subprocess.PIPE, start_new_session=True)
+        if shim.birth(found.pid) != birth:
+            return found
+        found.communicate()
+
+
 @pytest.mark.parametrize("fact", ["pid", "birth", "space"])
 async def test_a_process_that_may_be_another_is_not_signalled(grounds, launcher, fact):
     handle, place = await place_of_one_that_waits(grounds, launcher)
     true = place.began()
-    stranger = subprocess.Popen(["cat"], stdin=subprocess.PIPE, start_new_session=True)
+    stranger = stranger_to(true.birth)
     change(place, **{fact: {"pid": stranger.pid, "birth": true.birth + 1, "space": "another boot"}[fact]})
 
     await launcher.climb(handle, ladder=(signal.SIGKILL,))
