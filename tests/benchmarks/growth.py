@@ -32,10 +32,13 @@ SERIES: Final = {
     "postgresql": "WITH s(n) AS (SELECT * FROM generate_series(0, CAST(:many AS BIGINT) - 1))",
 }
 OLD: Final = (  # ids that are older than any made today; {ago} stands for a time in the past
-    "INSERT INTO run {series} SELECT '00' || (10000000 + n), 'chain', 'succeeded', 3, 'none', {ago}, {ago}, '', :run FROM s",
     (
-        "INSERT INTO step {series} SELECT '00' || (10000000 + n / 5), 't' || (n % 5), 'noop', 'succeeded', {ago}, {ago}, :step"
-        " FROM s"
+        "INSERT INTO run (id, pipeline, state, version, snapshot, created_at, ended_at, retry_of, backfill, data) {series}"
+        " SELECT '00' || (10000000 + n), 'chain', 'succeeded', 3, 'none', {ago}, {ago}, '', '', :run FROM s"
+    ),
+    (
+        "INSERT INTO step (run, task, instance, state, began_at, ended_at, data) {series}"
+        " SELECT '00' || (10000000 + n / 5), 't' || (n % 5), 'noop', 'succeeded', {ago}, {ago}, :step FROM s"
     ),
     (
         "INSERT INTO event (at, pipeline, run, task, kind, text, attempt) {series} SELECT {ago}, 'chain',"
