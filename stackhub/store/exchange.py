@@ -115,13 +115,17 @@ class Piped:
 
 
 def _end(pipeline: Any) -> Iterator[Any]:
-    """End a pipeline as the driver does (3.3), but for the flush that it sends behind the sync.
+    """End a pipeline as the driver does (3.3), but for the request to flush that it sends behind the sync.
 
     A server that hears more after a sync stops counting how long the transaction idles: what a hub that is stopped
-    before its COMMIT has locked would stay locked.
+    before its COMMIT has locked would stay locked. What the line has not taken yet is sent all the same: a server that
+    has not heard all answers nothing.
     """
+    from psycopg.generators import send
+
     try:
         pipeline._enqueue_sync()  # noqa: SLF001
         yield from pipeline._communicate_gen()  # noqa: SLF001
     finally:
+        yield from send(pipeline.pgconn)
         yield from pipeline._fetch_gen(flush=False)  # noqa: SLF001

@@ -67,6 +67,20 @@ async def test_a_conflict_fails_only_the_guilty_one_of_a_group(store):
     assert await texts(store) == [*[str(nth) for nth in range(20)], "last"]
 
 
+async def test_a_group_of_megabytes_is_committed_and_a_conflict_in_it_fails_alone(store):
+    """More than the line to a server takes at once: half of it waits in the driver."""
+    made, born = new_run("R1")
+    await store.apply(born)
+    much = [f"{nth} {'x' * 30_000}" for nth in range(300)]
+    with anyio.fail_after(25):  # less than a server waits for the rest of a transaction
+        for also in ([], [born], [line("never").add(run_moved(replace(made.run, version=8), was=7))]):
+            async with held(store):
+                futures = [store.writer.apply(each) for each in [*also, *map(line, much)]]
+            found = await outcomes(futures)
+            assert [type(error) for error in found if error is not None] == [StaleRun for _ in also]
+    assert await texts(store) == much * 3
+
+
 async def test_what_came_first_of_two_that_conflict_is_kept(store):
     made, born = new_run("R1")
     await store.apply(born)
