@@ -51,7 +51,7 @@ class Aside:
             Unavailable: it hangs, or the one before it still does.
         """
         async with self._turn:
-            if self._hangs and self._going():
+            if self._hangs and self._going() is not None:
                 raise Unavailable(self._silence)
             self._hangs = False
             with anyio.move_on_after(self._patience):
@@ -63,13 +63,13 @@ class Aside:
             self._hangs = True
         raise Unavailable(self._silence)
 
-    def _going(self) -> bool:
-        return self._under_way is not None and not self._under_way.done()
+    def _going(self) -> asyncio.Future[Any] | None:
+        return None if self._under_way is None or self._under_way.done() else self._under_way
 
     async def _over(self) -> None:
         await anyio.lowlevel.checkpoint()
-        if self._under_way is not None and self._going():
-            await asyncio.wait([self._under_way])
+        if (going := self._going()) is not None:
+            await asyncio.wait([going])
 
 
 def _heard(future: asyncio.Future[Any]) -> None:

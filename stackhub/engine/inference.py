@@ -195,10 +195,7 @@ class Inference:
         name, graph = await in_thread(_graph, reading.manifest, self.graphs.get(task.instance))
         loads = await in_thread(match, graph, held)
         found = await in_thread(infer, task, one.wirings, graph, reading.selected, held, loads)
-        self.graphs[task.instance] = (
-            name,
-            graph,
-        )  # last: what is read anew while others are awaited may hold an older one
+        self.graphs[task.instance] = name, graph  # last: what is read anew meanwhile may be older
         return replace(found, project=reading.project, manifest=name)
 
     async def _keep(self, pipeline: Pipeline, task: Task, found: Inferred) -> None:
